@@ -1,0 +1,1 @@
+"""The harness: tasks, images, attempts, grading, reports."""

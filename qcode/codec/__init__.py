@@ -1,0 +1,1 @@
+"""Text of a model to tool calls and back; no I/O and nothing heavy."""

@@ -1,0 +1,198 @@
+"""Everything that happens in a session, as frozen data with one discriminator, `event`.
+
+Deltas are for the eye and are not written to the session's log: the message that they add up to is (AssistantDone,
+ToolFinished).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+from qcode_tools.result import ToolResult
+
+from qcode.messages import Assistant, Frozen, ToolCall, Usage
+
+
+class Reason(StrEnum):
+    """Why a turn ended. All but ERROR and INTERRUPTED are normal endings."""
+
+    FINISHED = "finished"
+    MAX_TURNS = "max_turns"
+    MAX_TOKENS = "max_tokens"
+    MAX_SECONDS = "max_seconds"
+    CONTEXT_FULL = "context_full"
+    LOOP = "loop"
+    NO_PROGRESS = "no_progress"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+    @property
+    def is_limit(self) -> bool:
+        """True where the work stopped short of its end but can still be used."""
+        return self in {
+            Reason.MAX_TURNS, Reason.MAX_TOKENS, Reason.MAX_SECONDS, Reason.CONTEXT_FULL, Reason.LOOP,
+            Reason.NO_PROGRESS,
+        }  # fmt: skip
+
+
+class SessionStarted(Frozen):
+    """First line of a session's log."""
+
+    event: Literal["session_started"] = "session_started"
+    session_id: str
+    qcode_version: str
+    started_at: str
+    """ISO 8601, UTC."""
+    cwd: str
+    model: str
+    engine: str
+    sandbox: str
+    system: str
+    tools: tuple[str, ...]
+    settings: dict[str, Any] = {}
+
+
+class TurnStarted(Frozen):
+    """The user's words that began a turn."""
+
+    event: Literal["turn_started"] = "turn_started"
+    text: str
+
+
+class StepStarted(Frozen):
+    """A request to the model is about to be sent; `step` counts from 1 within the turn."""
+
+    event: Literal["step_started"] = "step_started"
+    step: int
+
+
+class PrefillProgress(Frozen):
+    """The prompt is being read: `processed` of `total` tokens, `cached` of them for free."""
+
+    event: Literal["prefill_progress"] = "prefill_progress"
+    processed: int
+    total: int
+    cached: int
+
+
+class TextDelta(Frozen):
+    """Some more of the answer's text."""
+
+    event: Literal["text_delta"] = "text_delta"
+    text: str
+
+
+class ThinkingDelta(Frozen):
+    """Some more of the model's thinking."""
+
+    event: Literal["thinking_delta"] = "thinking_delta"
+    text: str
+
+
+class ToolCallDelta(Frozen):
+    """Some more of a tool call that is being written; `index` counts the calls of this answer from 0.
+
+    `name` comes once, first; then `argument` names the argument that `text` continues.
+    """
+
+    event: Literal["tool_call_delta"] = "tool_call_delta"
+    index: int
+    name: str = ""
+    argument: str = ""
+    text: str = ""
+
+
+class Retrying(Frozen):
+    """The backend failed and is asked again; `attempt` counts from 1."""
+
+    event: Literal["retrying"] = "retrying"
+    attempt: int
+    wait_s: float
+    error: str
+
+
+class EngineRestarted(Frozen):
+    """The engine died and is back; the answer starts again from nothing."""
+
+    event: Literal["engine_restarted"] = "engine_restarted"
+    error: str
+
+
+class AssistantDone(Frozen):
+    """One complete answer of the model, and how long it took in seconds."""
+
+    event: Literal["assistant_done"] = "assistant_done"
+    message: Assistant
+    seconds: float = 0.0
+    first_token_s: float | None = None
+
+
+class Feedback(Frozen):
+    """Words that the loop itself puts to the model: a call that cannot be understood, a reminder to act."""
+
+    event: Literal["feedback"] = "feedback"
+    text: str
+    cause: str
+
+
+class ToolStarted(Frozen):
+    """A call is about to run."""
+
+    event: Literal["tool_started"] = "tool_started"
+    call: ToolCall
+
+
+class ToolOutput(Frozen):
+    """Output of a running tool, as it comes."""
+
+    event: Literal["tool_output"] = "tool_output"
+    call_id: str
+    text: str
+
+
+class ToolFinished(Frozen):
+    """A call was answered."""
+
+    event: Literal["tool_finished"] = "tool_finished"
+    result: ToolResult
+    seconds: float = 0.0
+
+
+class TurnFinished(Frozen):
+    """The end of a turn, whichever way it came."""
+
+    event: Literal["turn_finished"] = "turn_finished"
+    reason: Reason
+    text: str = ""
+    steps: int = 0
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    error: str | None = None
+
+
+Event = Annotated[
+    SessionStarted
+    | TurnStarted
+    | StepStarted
+    | PrefillProgress
+    | TextDelta
+    | ThinkingDelta
+    | ToolCallDelta
+    | Retrying
+    | EngineRestarted
+    | AssistantDone
+    | Feedback
+    | ToolStarted
+    | ToolOutput
+    | ToolFinished
+    | TurnFinished,
+    Field(discriminator="event"),
+]
+
+TRANSIENT = (PrefillProgress, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput)
+"""Events that no log keeps."""
+
+
+def event_adapter() -> TypeAdapter[Event]:
+    """The parser of any event's JSON; built where it is needed, because building it costs milliseconds."""
+    return TypeAdapter(Event)

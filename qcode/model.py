@@ -1,0 +1,71 @@
+"""The seam between the agent and whatever runs the model."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from qcode_tools.spec import ToolSpec
+
+from qcode.events import EngineRestarted, PrefillProgress, Retrying, TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.messages import Assistant, Frozen, Message
+
+Delta = PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | Retrying | EngineRestarted
+"""What a backend yields before its one Assistant message. After EngineRestarted or Retrying the answer starts again
+from nothing: a reader drops the deltas it has seen of it."""
+
+ToolChoice = Literal["auto", "required"]
+
+
+class Sampling(Frozen):
+    """How the next token is chosen; None leaves a value to the engine."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    max_tokens: int = 4096
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt. `tool_choice` "required" asks the engine to end the answer with a call, after a short free text."""
+
+    system: str
+    history: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    tool_choice: ToolChoice = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """Who answers: `model` as the user knows it, `engine` such as "llama.cpp" or "openai", window in tokens
+    (None when the server does not tell)."""
+
+    model: str
+    engine: str
+    context_window: int | None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Something that answers requests, one at a time per caller; closed with `aclose`."""
+
+    @property
+    def info(self) -> BackendInfo: ...
+
+    def stream(self, request: Request) -> AsyncIterator[Delta | Assistant]:
+        """Yield deltas, then exactly one Assistant.
+
+        Closing the iterator early cancels generation. Raises: BackendError.
+        """
+        ...
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """Exact length of the prompt in tokens, or None where the server cannot tell. Raises: BackendError."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the backend holds; safe to call twice."""
+        ...

@@ -1,0 +1,1 @@
+"""Which models there are, where their files are, and how they get here."""

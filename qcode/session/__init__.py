@@ -1,0 +1,1 @@
+"""A session's log: events in, history out."""

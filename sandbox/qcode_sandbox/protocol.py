@@ -1,0 +1,82 @@
+"""The seam between tools and the place where they act."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+OUTPUT_LIMIT = 1_000_000
+"""Bytes of a command's output that are kept in memory, head and tail; a sandbox drops the middle."""
+
+READ_LIMIT = 20_000_000
+"""Bytes of a file that `read` returns at most; a larger file is EFBIG."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command ended. `output` is stdout and stderr as they came, decoded as UTF-8 with replacement; at most
+    OUTPUT_LIMIT bytes of it, head and tail, `truncated` if more came. `exit_code` is 128+signal for a killed one."""
+
+    exit_code: int
+    output: str
+    timed_out: bool
+    truncated: bool
+    oom_killed: bool
+    duration_s: float
+
+
+class Sandbox(Protocol):
+    """A place where commands run and files live. All paths are the sandbox's own; relative ones start at `workdir`."""
+
+    @property
+    def workdir(self) -> str:
+        """Absolute path of the repository inside."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Kind and identity, such as "docker:3f2a", for logs and the user."""
+        ...
+
+    async def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout_s: float,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        """Run a script (str, by bash) or an argv in a process group of its own, leaving no trace in later calls.
+
+        Without `stdin` the command reads an empty input. At the deadline the whole group is killed. Cancelling the
+        coroutine kills it too. Raises: SandboxError.
+        """
+        ...
+
+    async def shell(
+        self, script: str, *, timeout_s: float, on_output: Callable[[str], None] | None = None
+    ) -> ExecResult:
+        """Run a script in the one shell that stays open: directory, variables and functions persist from call to call.
+
+        Input is empty. At the deadline everything that the script started is killed and the shell is there again, in
+        the same directory. Raises: SandboxError.
+        """
+        ...
+
+    async def read(self, path: str) -> bytes:
+        """The bytes of a regular file. Raises: SandboxFileError, SandboxError."""
+        ...
+
+    async def write(self, path: str, data: bytes) -> None:
+        """Replace or create a file atomically (temporary file, fsync, rename), keeping its mode; a symlink's target is
+        written, not the link; missing parents are made. Raises: SandboxFileError, SandboxError."""
+        ...
+
+    async def patch(self) -> str:
+        """The change since the sandbox was opened, as a git diff with binary hunks; "" when there is none.
+
+        Taken by a git of ours with its own repository and configuration, whatever was done to `.git` inside.
+        Raises: SandboxError.
+        """
+        ...

@@ -1,0 +1,61 @@
+"""What a tool is: its description for the model, and the seam that the toolset runs it through."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+from qcode_sandbox.protocol import Sandbox
+
+
+class Effect(StrEnum):
+    """What a call can change; the policy decides by it."""
+
+    READ = "read"
+    WRITE = "write"
+    EXEC = "exec"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    effect: Effect
+    ends_turn: bool = False
+    """A successful call is the model's last word in this turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """All that a tool gets of the world: where to act, and whom to tell of output as it comes."""
+
+    sandbox: Sandbox
+    emit: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a tool answers, uncapped; `ok` is False where the model should read it as a failure."""
+
+    content: str
+    display: str = ""
+    ok: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Tool(Protocol):
+    """One tool. `args` is the pydantic model that its arguments are validated with before `run` is called."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    @property
+    def args(self) -> type[BaseModel]: ...
+
+    async def run(self, args: Any, ctx: ToolContext) -> ToolOutput:
+        """Do it. Raises: ToolError for the model, SandboxError when the sandbox itself is gone."""
+        ...
