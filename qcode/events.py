@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
-from qcode_tools.result import ToolResult
 
 from qcode.messages import Assistant, Frozen, ToolCall, Usage
+from qcode_tools.result import ToolResult
 
 
 class Reason(StrEnum):

@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from qcode_tools.spec import ToolSpec
-
 from qcode.events import EngineRestarted, PrefillProgress, Retrying, TextDelta, ThinkingDelta, ToolCallDelta
 from qcode.messages import Assistant, Frozen, Message
+from qcode_tools.spec import ToolSpec
 
 Delta = PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | Retrying | EngineRestarted
 """What a backend yields before its one Assistant message. After EngineRestarted or Retrying the answer starts again

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pydantic import BaseModel
+
 from qcode_sandbox.protocol import Sandbox
 
 
