@@ -1,6 +1,6 @@
 """The seam between the agent and whatever runs the model."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -54,10 +54,10 @@ class Backend(Protocol):
     @property
     def info(self) -> BackendInfo: ...
 
-    def stream(self, request: Request) -> AsyncIterator[Delta | Assistant]:
+    def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         """Yield deltas, then exactly one Assistant.
 
-        Closing the iterator early cancels generation. Raises: BackendError.
+        Closing the generator early cancels generation. Raises: BackendError.
         """
         ...
 

@@ -1,0 +1,38 @@
+"""When the model says that it is done: is it? Each objection is made once; a model that is right gets through."""
+
+from qcode_tools.result import Status, ToolResult
+from qcode_tools.spec import Effect
+
+NOTHING_CHANGED = "No file has been changed yet. If the task asks for a change, make it now; if not, finish again."
+NOT_TRIED = (
+    "You changed files and have not run anything since. Run the tests to see that the change works; then finish."
+)
+NO_CALL = "You said what to do but called no tool. Call one now, in the form shown above."
+EMPTY = "Your answer was empty. Call a tool, or say in a sentence that the task is done."
+
+
+class FinishCheck:
+    """Watches what was done in a turn. A thorough one objects to finishing without a change, or untried."""
+
+    def __init__(self, *, thorough: bool) -> None:
+        self._thorough = thorough
+        self._changed = False
+        self._untried = False
+        self._said: set[str] = set()
+
+    def note(self, effect: Effect, result: ToolResult) -> None:
+        """Take in the result of a call."""
+        if effect is Effect.WRITE and result.status is Status.OK:
+            self._changed = self._untried = True
+        if effect is Effect.EXEC:
+            self._untried = False
+
+    def objection(self) -> str | None:
+        """What speaks against finishing now, in words for the model; None if nothing does."""
+        if not self._thorough:
+            return None
+        words = NOTHING_CHANGED if not self._changed else NOT_TRIED if self._untried else None
+        if words is None or words in self._said:
+            return None
+        self._said.add(words)
+        return words

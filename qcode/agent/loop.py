@@ -1,0 +1,211 @@
+"""The loop: ask the model, carry out its calls, until it is done or a limit is reached."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+
+from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
+from qcode.agent.limits import Budget, Limits
+from qcode.agent.profile import Profile
+from qcode.agent.repetition import LIMIT, NUDGE, Repetition
+from qcode.errors import BackendError, ContextOverflow, QcodeError
+from qcode.events import (
+    AssistantDone,
+    Event,
+    Feedback,
+    Reason,
+    StepStarted,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+    TurnFinished,
+    TurnStarted,
+)
+from qcode.messages import Assistant, Message, Stop, Tool, ToolCall, User
+from qcode.model import Backend, Request, Sampling
+from qcode.session.fold import cancelled, final_text
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.protocol import Sandbox
+from qcode_tools.result import Status, ToolResult
+from qcode_tools.spec import Effect, ToolContext
+from qcode_tools.toolset import Toolset
+
+Emit = Callable[[Event], None]
+PATIENCE = 3
+"""Answers in a row without a call that are answered with a reminder."""
+
+
+class Agent:
+    """A conversation with a model that acts in a sandbox. The history only grows at its end, so that the prompt's
+    prefix stays as it was and is not evaluated again."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        toolset: Toolset,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+        profile: Profile,
+        limits: Limits,
+        sampling: Sampling,
+        history: Iterable[Message] = (),
+    ) -> None:
+        """`sandbox` is awaited when the first tool runs: the model reads its prompt while the sandbox starts."""
+        self._backend = backend
+        self._toolset = toolset
+        self._specs = {spec.name: spec for spec in toolset.specs}
+        self._sandbox = sandbox
+        self._profile = profile
+        self._system = profile.system
+        self._limits = limits
+        self._sampling = sampling
+        self.history: list[Message] = list(history)
+        self._aborted: QcodeError | SandboxError | None = None
+
+    def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
+        """End the running turn with this error: what it needs has failed elsewhere."""
+        self._aborted = error
+        turn.cancel()
+
+    async def turn(self, text: str, emit: Emit) -> TurnFinished:
+        """Work on the user's words to the end. Every ending is an event.
+
+        Raises: QcodeError, SandboxError, CancelledError, each after its TurnFinished.
+        """
+        budget = Budget(self._limits)
+        self.history.append(User(text=text))
+        emit(TurnStarted(text=text))
+
+        def end(reason: Reason, error: BaseException | None = None) -> TurnFinished:
+            self._close_calls()
+            finished = TurnFinished(
+                reason=reason,
+                text=final_text(self.history),
+                steps=budget.steps,
+                usage=budget.usage,
+                seconds=round(budget.elapsed_s, 3),
+                error=None if error is None else str(error),
+            )
+            emit(finished)
+            return finished
+
+        try:
+            async with asyncio.timeout(budget.deadline_s) as clock:
+                reason = await self._steps(budget, emit)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            reason = Reason.MAX_SECONDS
+        except ContextOverflow as error:
+            return end(Reason.CONTEXT_FULL, error)
+        except (QcodeError, SandboxError) as error:
+            end(Reason.ERROR, error)
+            raise
+        except asyncio.CancelledError:
+            if self._aborted is not None:
+                end(Reason.ERROR, self._aborted)
+                raise self._aborted from None
+            end(Reason.INTERRUPTED)
+            raise
+        return end(reason)
+
+    async def _steps(self, budget: Budget, emit: Emit) -> Reason:
+        repetition, check, silent = Repetition(), FinishCheck(thorough=self._profile.thorough), 0
+        while True:
+            if (limit := budget.reached()) is not None:
+                return limit
+            budget.steps += 1
+            emit(StepStarted(step=budget.steps))
+            answer = await self._ask(budget, emit)
+            if not answer.tool_calls:
+                words = self._reminder(answer) or check.objection()
+                if words is None:
+                    return Reason.FINISHED
+                silent += 1
+                if silent > PATIENCE:
+                    return Reason.NO_PROGRESS
+                self._feedback(words, "no_call", emit)
+                continue
+            silent = 0
+            for call in answer.tool_calls:
+                reason = await self._act(call, emit, repetition=repetition, check=check)
+                if reason is not None:
+                    return reason
+            if answer.problems:
+                self._feedback("\n".join(answer.problems), "malformed", emit)
+
+    async def _ask(self, budget: Budget, emit: Emit) -> Assistant:
+        left = budget.tokens_left
+        sampling = self._sampling
+        if left is not None:
+            sampling = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, left)})
+        request = Request(
+            system=self._system,
+            history=tuple(self.history),
+            tools=self._toolset.specs,
+            sampling=sampling,
+            tool_choice=self._profile.tool_choice,
+        )
+        started, first = time.monotonic(), None
+        answer: Assistant | None = None
+        async with aclosing(self._backend.stream(request)) as stream:
+            async for item in stream:
+                if isinstance(item, Assistant):
+                    answer = item
+                    break
+                if first is None and item.event in {"text_delta", "thinking_delta", "tool_call_delta"}:
+                    first = time.monotonic() - started
+                emit(item)
+        if answer is None:
+            raise BackendError(f"{self._backend.info.engine} ended its stream without an answer")
+        budget.usage += answer.usage
+        self.history.append(answer)
+        emit(AssistantDone(message=answer, seconds=round(time.monotonic() - started, 3), first_token_s=first))
+        return answer
+
+    async def _act(self, call: ToolCall, emit: Emit, *, repetition: Repetition, check: FinishCheck) -> Reason | None:
+        spec = self._specs.get(call.name)
+        ends = spec is not None and spec.ends_turn
+        effect = Effect.READ if spec is None else spec.effect
+        emit(ToolStarted(call=call))
+        started = time.monotonic()
+        objection = check.objection() if ends else None
+        if objection is None:
+            context = ToolContext(
+                sandbox=await self._sandbox(), emit=lambda text: emit(ToolOutput(call_id=call.id, text=text))
+            )
+            result = await self._toolset.run(call.id, call.name, call.arguments, context)
+        else:
+            result = ToolResult(call_id=call.id, name=call.name, status=Status.ERROR, content=objection)
+        check.note(effect, result)
+        times = repetition.note(call, result, effect)
+        if times == LIMIT - 1 and not ends:
+            result = result.model_copy(update={"content": result.content + NUDGE})
+        self.history.append(Tool(result=result))
+        emit(ToolFinished(result=result, seconds=round(time.monotonic() - started, 3)))
+        if ends and result.status is Status.OK:
+            return Reason.FINISHED
+        return Reason.LOOP if times >= LIMIT else None
+
+    def _reminder(self, answer: Assistant) -> str | None:
+        """What an answer without a call needs, unless it is a plain last word."""
+        if answer.problems:
+            return "\n".join(answer.problems)
+        if answer.stop is Stop.LENGTH:
+            return "Your answer was cut off at the length limit. Be shorter, and go on with a tool call."
+        if not answer.text.strip():
+            return EMPTY
+        return NO_CALL if self._profile.tool_choice == "required" else None
+
+    def _feedback(self, words: str, cause: str, emit: Emit) -> None:
+        self.history.append(User(text=words))
+        emit(Feedback(text=words, cause=cause))
+
+    def _close_calls(self) -> None:
+        """Answer what nobody answered, so that the history is well-formed for a next turn."""
+        index = next((i for i in range(len(self.history) - 1, -1, -1) if not isinstance(self.history[i], Tool)), -1)
+        last = self.history[index]
+        if isinstance(last, Assistant):
+            answered = {m.result.call_id for m in self.history[index + 1 :] if isinstance(m, Tool)}
+            self.history += [Tool(result=cancelled(c)) for c in last.tool_calls if c.id not in answered]

@@ -1,0 +1,66 @@
+"""The command line's entry: arguments in, exit code out, errors as one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+EXIT_CODES = """\
+exit codes: 0 finished · 1 failed · 2 wrong usage · 3 a limit stopped it (its patch is delivered) ·
+            4 backend or sandbox not there · 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands; each brings its own arguments and imports what it needs when it runs."""
+    from qcode.cli import models, run
+
+    top = argparse.ArgumentParser(
+        prog="qcode",
+        description="A coding agent on Qwen3-Coder that runs on your own machine.",
+        epilog="examples:\n"
+        "  qcode models pull                     the best model that fits this machine\n"
+        "  qcode run --task issue.md --apply     solve an issue in this repository\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("-V", "--version", action="store_true", help="print the version and leave")
+    commands = top.add_subparsers(metavar="COMMAND", dest="command")
+    run.add_parser(commands)
+    models.add_parser(commands)
+    return top
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and carry out. Errors made for the user become one line on stderr and their exit code."""
+    arguments = parser()
+    args = arguments.parse_args(argv)
+    if args.version:
+        from qcode import __version__
+
+        print(f"qcode {__version__}")
+        return 0
+    if args.command is None:
+        arguments.print_help()
+        return 2
+    from qcode_sandbox.errors import SandboxError
+
+    from qcode.errors import QcodeError
+
+    try:
+        return int(args.run(args))
+    except (QcodeError, SandboxError) as error:
+        print(f"qcode: {one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("qcode: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of stdout has gone: nothing more can be said, also not by the interpreter's own flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text on one line, safe for a terminal."""
+    from qcode.ui.sanitize import visible
+
+    return visible(" ".join(str(error).split()))

