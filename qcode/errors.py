@@ -43,7 +43,11 @@ class Unavailable(BackendError):
 
 
 class Overloaded(BackendError):
-    """The server is alive but busy or still loading."""
+    """The server is alive but busy or still loading; `retry_after_s` is what it asked for, if it did."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ContextOverflow(BackendError):
