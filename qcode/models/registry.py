@@ -1,0 +1,49 @@
+"""The registry of models: a data file of the package, read once."""
+
+import difflib
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from qcode.errors import ConfigError
+from qcode.models.card import ModelCard
+
+REGISTRY_FILE = Path(__file__).with_name("registry.toml")
+
+
+@lru_cache(maxsize=1)
+def load_registry() -> tuple[ModelCard, ...]:
+    """Every model, best for coding first."""
+    with REGISTRY_FILE.open("rb") as file:
+        tables = tomllib.load(file)["model"]
+    return TypeAdapter(tuple[ModelCard, ...]).validate_python(tables)
+
+
+def lookup(name: str) -> ModelCard | None:
+    """The model of that name, title or repository name, in any case; None when there is none."""
+    wanted = name.casefold()
+    for card in load_registry():
+        if wanted in {card.name, card.title.casefold(), card.repositories.huggingface.casefold()}:
+            return card
+    return None
+
+
+def find(name: str) -> ModelCard:
+    """The model of that name. Raises: ConfigError with the closest name."""
+    card = lookup(name)
+    if card is not None:
+        return card
+    close = difflib.get_close_matches(name.casefold(), [each.name for each in load_registry()], n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise ConfigError(f"no model is called {name!r}{hint}; see `qcode models list`")
+
+
+def card_of_file(path: Path) -> ModelCard | None:
+    """The model that has a file of that name, so that a file fetched by hand is driven as it should be."""
+    wanted = path.name.casefold()
+    for card in load_registry():
+        if any(file.name.casefold() == wanted for file in card.gguf.files):
+            return card
+    return None
