@@ -57,7 +57,7 @@ def _first_reachable(card: ModelCard, dead: dict[Source, str]) -> tuple[Source |
                 with tempfile.TemporaryDirectory(prefix="qcode-probe-") as folder:
                     fetch_hub.probe(source, card.gguf, card.gguf.files[0], Path(folder))
             except fetch_hub.Unreachable as error:
-                reason = dead[source] = str(error).partition(": check")[0]
+                reason = dead[source] = error.what
             except ModelFileError as error:
                 reason = str(error)
         if reason is None:

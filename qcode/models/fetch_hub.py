@@ -15,12 +15,16 @@ from qcode.models.progress import Counter, Watch
 _TITLES = {Source.HUGGINGFACE: "Hugging Face", Source.MODELSCOPE: "ModelScope"}
 _LIBRARIES = {Source.HUGGINGFACE: "huggingface_hub", Source.MODELSCOPE: "modelscope"}
 # The libraries' own bars would run into ours.
-_QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}
+_QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 _PROBE_TIMEOUT_S = 20.0
 
 
 class Unreachable(ModelFileError):
-    """The hub does not answer, so no other file can be had from it either."""
+    """The hub does not answer, so no other file can be had from it either; `what` without the advice."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}: {advice}")
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ def _answer(source: Source, gguf: Gguf, file: GgufFile, output: str) -> dict[str
 
 def _error(source: Source, gguf: Gguf, file: GgufFile, answer: dict[str, object]) -> ModelFileError:
     title, where = _TITLES[source], f"{_repository(source, gguf)}/{file.path}"
-    reason = " ".join(str(answer.get("reason", "no reason given")).split())[:300]
+    reason = " ".join(str(answer.get("reason", "no reason given")).split())[:160]
     match answer.get("error"):
         case "full":
             return ModelFileError(f"the disk is full: make room and run the same command again ({reason})")
@@ -109,6 +113,6 @@ def _error(source: Source, gguf: Gguf, file: GgufFile, answer: dict[str, object]
         case _:
             others = " or ".join(f"--from {each}" for each in (*gguf.sources, "PATH") if each != source)
             return Unreachable(
-                f"{title} cannot be reached for {where} ({reason}): check the network and run the same command again, "
-                f"or use {others}"
+                f"{title} cannot be reached ({reason})",
+                f"check the network and run the same command again to get {where}, or use {others}",
             )

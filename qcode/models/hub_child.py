@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable
 
 _METADATA_TIMEOUT_S = 10
-_NOT_THERE = ("RepositoryNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError", "RevisionNotFoundError")
-_NOT_THERE_EITHER = ("GatedRepoError", "NotExistError", "FileNotFoundError", "PermissionDeniedError")
+_NOT_THERE = {"RepositoryNotFoundError", "EntryNotFoundError", "RevisionNotFoundError", "NotExistError"}
 
 Answer = dict[str, str | int | None]
 
@@ -38,7 +37,7 @@ def probe_modelscope(repository: str, path: str, _: str, __: str) -> Answer:
     for entry in HubApi().get_model_files(repository, recursive=True):
         if entry.get("Path") == path:
             return {"sha256": entry.get("Sha256"), "bytes": entry.get("Size")}
-    raise FileNotFoundError(f"{repository} has no {path}")
+    return {"error": "missing", "reason": f"{path} is not in its listing"}
 
 
 def fetch_modelscope(repository: str, path: str, _: str, folder: str) -> Answer:
@@ -63,18 +62,23 @@ def main(arguments: list[str]) -> int:
         try:
             answer = _JOBS[job, hub](repository, path, revision, folder)
         except Exception as error:
-            answer = {"error": _kind(error), "reason": f"{type(error).__name__}: {error}"}
+            answer = _failure(error)
     print(json.dumps(answer))
     return 1 if "error" in answer else 0
 
 
-def _kind(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "full"
+def _failure(error: BaseException) -> Answer:
+    if type(error).__name__ == "LocalEntryNotFoundError" and error.__cause__ is not None:
+        # It only says that nothing is in the cache; what went wrong with the hub is its cause.
+        error = error.__cause__
+    reason = f"{type(error).__name__}: {error}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}
-    if "LocalEntryNotFoundError" in names or names.isdisjoint(_NOT_THERE + _NOT_THERE_EITHER):
-        return "unreachable"
-    return "missing"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return {"error": "full", "reason": reason}
+    if _NOT_THERE & names or (isinstance(status, int) and 400 <= status < 500):
+        return {"error": "missing", "reason": reason}
+    return {"error": "unreachable", "reason": reason}
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from qcode.models.atomic import adopt, replacing, sweep
 from qcode.models.card import GgufFile, ModelCard, Source, Wheels
 from qcode.models.crew import bytes_in
 from qcode.models.digest import HashingWriter, sha256_of
+from qcode.models.gguf import read_header
 from qcode.models.progress import Watch
 from qcode.models.receipt import Checked, Receipt, checked, read_receipt, write_receipt
-from qcode.models.store import ModelFile, folder, paths, verify
+from qcode.models.store import ModelFile, folder, paths
 
 
 def pull(card: ModelCard, origin: Source | Path | None, watch: Watch) -> ModelFile:
@@ -105,31 +106,33 @@ class _Pull:
 
     def _missing(self) -> list[GgufFile]:
         """The files that are not here whole; those that are become the receipt's first lines."""
-        if all(path.is_file() for path in paths(self._card)):
-            receipt = read_receipt(self._home)
-            if receipt is None or len(receipt.files) < len(self._card.gguf.files):
-                with contextlib.suppress(ModelFileError):
-                    receipt = verify(self._card)
-        else:
-            receipt = read_receipt(self._home)
-        known = {line.name: line for line in receipt.files} if receipt else {}
+        receipt = read_receipt(self._home)
         missing = []
         for file, path in zip(self._card.gguf.files, paths(self._card), strict=True):
-            line = known.get(file.name)
-            if line and path.is_file() and line.unchanged(path):
-                self._done.append(line)
+            if not path.is_file():
+                missing.append(file)
                 continue
-            if path.is_file():
-                self._watch.say(f"{path} is damaged or was never checked: fetching it again")
-            missing.append(file)
+            line = receipt.line(file) if receipt else None
+            if line is None or not line.unchanged(path):
+                expected = file.sha256 or (line.sha256 if line else None)
+                line = checked(path, self._hash(path))
+                if line.sha256 != expected:
+                    self._watch.say(f"{path} is damaged or was never checked: fetching it again")
+                    missing.append(file)
+                    continue
+            self._done.append(line)
+        if not missing:
+            self._write_receipt(receipt.source if receipt else "unknown")
         return missing
 
     def _note(self, file: GgufFile, sha256: str) -> None:
         """Record a file that was checked and has its name now."""
         self._done.append(checked(self._home / file.name, sha256))
+        self._write_receipt("path" if isinstance(self._origin, Path) else str(self._origin))
+
+    def _write_receipt(self, source: str) -> None:
         order = [each.name for each in self._card.gguf.files]
         lines = tuple(sorted(self._done, key=lambda line: order.index(line.name)))
-        source = "path" if isinstance(self._origin, Path) else str(self._origin)
         write_receipt(self._home, Receipt(model=self._card.name, source=source, files=lines))
 
     def _staging(self) -> Path:
@@ -184,6 +187,7 @@ class _Pull:
             source = origin / file.name if origin.is_dir() else origin
             if not source.is_file() or (origin.is_file() and len(self._card.gguf.files) > 1):
                 raise ConfigError(f"there is no {file.name} in {origin}: give the file, or the folder that holds it")
+            read_header(source)
             sha256 = self._hash(source)
             if file.sha256 and sha256 != file.sha256:
                 raise ModelFileError(

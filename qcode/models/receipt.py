@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from qcode.messages import Frozen
 from qcode.models.atomic import write_text
+from qcode.models.card import GgufFile
 
 RECEIPT_NAME = "receipt.json"
 
@@ -30,6 +31,15 @@ class Receipt(Frozen):
     model: str
     source: str
     files: tuple[Checked, ...]
+
+    def line(self, file: GgufFile) -> Checked | None:
+        """What is recorded of that file."""
+        return next((line for line in self.files if line.name == file.name), None)
+
+    def distrusting(self, file: GgufFile) -> "Receipt":
+        """With a line for that file that no file agrees with; its digest is kept, to check against later."""
+        lines = (line.model_copy(update={"mtime_ns": -1}) if line.name == file.name else line for line in self.files)
+        return self.model_copy(update={"files": tuple(lines)})
 
 
 def read_receipt(directory: Path) -> Receipt | None:

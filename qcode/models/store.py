@@ -5,6 +5,7 @@ A pulled model has a folder of its own in models_dir(): its GGUF files and the r
 
 import contextlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from qcode.errors import ConfigError, ModelFileError
 from qcode.models.card import ModelCard
 from qcode.models.digest import Advance, ignore, sha256_of
 from qcode.models.gguf import GgufHeader, read_header
-from qcode.models.receipt import RECEIPT_NAME, Receipt, checked, read_receipt, write_receipt
-from qcode.models.registry import card_of_file, find, lookup
+from qcode.models.receipt import Receipt, checked, read_receipt, write_receipt
+from qcode.models.registry import card_of_file, find, load_registry, lookup
 
 DIRECTORY_VARIABLE = "QCODE_MODELS_DIR"
 
@@ -64,24 +65,19 @@ def resolve(name_or_path: str | Path) -> ModelFile:
 
 
 def _resolve_card(card: ModelCard) -> ModelFile:
-    missing = [path for path in paths(card) if not path.is_file()]
-    if missing:
+    if not is_pulled(card):
         raise ModelFileError(f"model {card.name} is not on this machine: run `qcode models pull {card.name}`")
     receipt = read_receipt(folder(card))
     try:
-        unchanged = receipt is not None and _agrees(receipt, card)
+        trusted = receipt is not None and all(
+            line is not None and line.unchanged(path)
+            for line, path in zip(map(receipt.line, card.gguf.files), paths(card), strict=True)
+        )
     except OSError as error:
         raise ModelFileError(f"cannot read {folder(card)}: {error.strerror or error}") from error
-    if not unchanged:
+    if not trusted:
         verify(card)
     return ModelFile(paths(card)[0], card)
-
-
-def _agrees(receipt: Receipt, card: ModelCard) -> bool:
-    names = tuple(file.name for file in receipt.files)
-    if names != tuple(file.name for file in card.gguf.files):
-        return False
-    return all(file.unchanged(path) for file, path in zip(receipt.files, paths(card), strict=True))
 
 
 def _resolve_path(path: Path) -> ModelFile:
@@ -90,48 +86,65 @@ def _resolve_path(path: Path) -> ModelFile:
     if not path.exists():
         raise ModelFileError(f"there is no file {path}: give a .gguf file, or a name of `qcode models list`")
     header = read_header(path)
+    for shard in _other_shards(path):
+        if not shard.is_file():
+            raise ModelFileError(f"{path.name} is the first part of several, and {shard.name} is not beside it")
+        read_header(shard)
     return ModelFile(path.resolve(), card_of_file(path) or _card_of_header(header))
+
+
+def _other_shards(path: Path) -> list[Path]:
+    """The files that llama.cpp will open after this one, by the names that gguf-split gives. Raises: ModelFileError."""
+    split = re.fullmatch(r"(.+)-(\d{5})-of-(\d{5})\.gguf", path.name, re.IGNORECASE)
+    if split is None:
+        return []
+    stem, number, count = split[1], int(split[2]), int(split[3])
+    if number != 1:
+        raise ModelFileError(
+            f"{path} is a later part of a split model: name the first, {stem}-00001-of-{split[3]}.gguf"
+        )
+    return [path.with_name(f"{stem}-{n:05}-of-{split[3]}.gguf") for n in range(2, count + 1)]
 
 
 def _card_of_header(header: GgufHeader) -> ModelCard | None:
     """The model that the header names, by base name, size and the first word of its fine-tuning."""
     parts = [header.values.get(f"general.{key}") for key in ("basename", "size_label", "finetune")]
     base, size, tuned = (str(part) if part else "" for part in parts)
-    return lookup("-".join(filter(None, (base, size, tuned.partition("-")[0]))))
+    title = "-".join(filter(None, (base, size, tuned.partition("-")[0]))).casefold()
+    return next((card for card in load_registry() if card.title.casefold() == title), None)
 
 
 def verify(card: ModelCard, advance: Advance = ignore) -> Receipt:
     """Hash the files of a pulled model again and renew its receipt.
 
-    The registry's digest decides; where it has none, the one recorded at download. A damaged model loses its receipt.
-    Raises: ConfigError when the model is not there, ModelFileError when it is damaged.
+    The registry's digest decides; where it has none, the one recorded at download. A damaged file is hashed
+    again at every start until it is replaced. Raises: ConfigError when the model is not there, ModelFileError when it is damaged.
     """
     if not is_pulled(card):
         raise ConfigError(f"model {card.name} is not on this machine: run `qcode models pull {card.name}`")
-    old = read_receipt(folder(card))
-    recorded = {file.name: file.sha256 for file in old.files} if old else {}
+    old = read_receipt(folder(card)) or Receipt(model=card.name, source="unknown", files=())
     lines = []
     for file, path in zip(card.gguf.files, paths(card), strict=True):
+        recorded = old.line(file)
+        expected = file.sha256 or (recorded.sha256 if recorded else None)
         try:
             line = checked(path, sha256_of(path, advance))
         except OSError as error:
             raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
-        expected = file.sha256 or recorded.get(file.name)
         if line.sha256 != expected:
-            _distrust(card)
+            _renew(card, old.distrusting(file))
             why = "is damaged (its SHA-256 is wrong)" if expected else "was never checked"
             raise ModelFileError(f"{path} {why}: run `qcode models pull {card.name}` to fetch it again")
         lines.append(line)
-    receipt = Receipt(model=card.name, source=old.source if old else "unknown", files=tuple(lines))
-    # A shared folder may not be ours to write: the check itself has passed.
-    with contextlib.suppress(OSError):
-        write_receipt(folder(card), receipt)
+    receipt = old.model_copy(update={"files": tuple(lines)})
+    _renew(card, receipt)
     return receipt
 
 
-def _distrust(card: ModelCard) -> None:
+def _renew(card: ModelCard, receipt: Receipt) -> None:
+    # A shared folder may not be ours to write; the check itself has been made.
     with contextlib.suppress(OSError):
-        (folder(card) / RECEIPT_NAME).unlink(missing_ok=True)
+        write_receipt(folder(card), receipt)
 
 
 def remove(card: ModelCard) -> int:
