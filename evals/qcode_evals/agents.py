@@ -1,0 +1,93 @@
+"""Who makes the patch: the controls (gold, empty) and the product."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from qcode.messages import Usage
+from qcode_evals.dataset import Instance
+from qcode_sandbox.protocol import Sandbox
+
+OpenBox = Callable[[], AbstractAsyncContextManager[Sandbox]]
+"""Opens a fresh sandbox from the instance's image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A patch and what it cost. `limited` if a limit stopped the agent, `error` if it failed by itself."""
+
+    patch: str
+    stop_reason: str = ""
+    limited: bool = False
+    error: str = ""
+    usage: Usage = field(default_factory=Usage)
+    steps: int = 0
+    trajectory: Path | None = None
+
+
+class Agent(Protocol):
+    """Something that turns a problem statement into a patch; one object serves all attempts, also at once."""
+
+    @property
+    def name(self) -> str:
+        """As it was named on the command line."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """For `model_name_or_path` in predictions.jsonl."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """JSON data: what decides its work, besides the row. A resumed run does again what had other settings."""
+        ...
+
+    @property
+    def grades_empty(self) -> bool:
+        """Whether the tests are run although there is no patch."""
+        ...
+
+    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+        """Work on one instance. Raises: SandboxError, BackendError where the infrastructure failed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The data set's own patch: whatever it does not resolve is wrong with the row or with this machine."""
+
+    name: str = "gold"
+    model: str = "gold"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    grades_empty: bool = True
+
+    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+        """The row's patch; needs no sandbox."""
+        return Prediction(instance.patch)
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """No patch, but graded all the same: an instance that this resolves does not test anything."""
+
+    name: str = "empty"
+    model: str = "empty"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    grades_empty: bool = True
+
+    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+        """Nothing; needs no sandbox."""
+        return Prediction("")
+
+    async def aclose(self) -> None:
+        """Nothing to release."""

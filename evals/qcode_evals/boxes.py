@@ -1,0 +1,13 @@
+"""The sandbox of an instance: a container of its image, without network."""
+
+from contextlib import AbstractAsyncContextManager
+
+from qcode_evals.dataset import Instance
+from qcode_sandbox import open_sandbox
+from qcode_sandbox.protocol import Sandbox
+from qcode_sandbox.specs import DockerSpec
+
+
+def open_box(instance: Instance, image: str) -> AbstractAsyncContextManager[Sandbox]:
+    """Open it at the row's work directory, as the user that the tree belongs to. Raises (on entering): SandboxError."""
+    return open_sandbox(DockerSpec(image=image, workdir=instance.environment.workdir))

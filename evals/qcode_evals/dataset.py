@@ -1,0 +1,174 @@
+"""Rows of a data set: SWE-bench's fields, and `environment`, which says how the repository's image is built.
+
+A row is foreign data: fields that are not known here are ignored, those that are known are checked, and nothing of it
+is run outside a container. Format: SWE-bench's twelve fields, `image`, `log_parser`, `eval_type`, `eval_script` of
+swebench 5, one JSON object a line.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from qcode.errors import ConfigError
+from qcode_evals.logparse import PARSERS
+
+
+class Foreign(BaseModel):
+    """Immutable data from outside; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or ".git" in parts or "\0" in path:
+        raise ValueError(f"{path!r} is not a path inside the repository")
+    return path
+
+
+def _list_of_names(value: Any) -> Any:
+    """SWE-bench stores lists of tests as JSON in a string; some copies of it as lists."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+RepositoryPath = Annotated[str, BeforeValidator(_inside)]
+TestNames = Annotated[tuple[str, ...], BeforeValidator(_list_of_names)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TreeHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class SdistSource(Foreign):
+    """A release's source archive on the package index, with a diff on top of it."""
+
+    sdist: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+$")
+    sha256: Sha256
+    base_patch: str = ""
+    tree: TreeHash
+
+    @property
+    def project(self) -> str:
+        """Name of the project on the index."""
+        return self.sdist.partition("==")[0]
+
+
+class FilesSource(Foreign):
+    """A tree that stands in the row itself: text by path."""
+
+    files: dict[RepositoryPath, str] = Field(min_length=1)
+    tree: TreeHash
+
+
+class Environment(Foreign):
+    """How the image of a row is built, and how its tests run."""
+
+    base: str = Field(pattern=r"^debian-[a-z]+-py3\.\d+$")
+    workdir: str = Field(default="/testbed", pattern=r"^/[A-Za-z0-9._/-]+$")
+    source: SdistSource | FilesSource
+    env_install: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+    timeout_s: float = Field(default=1800.0, gt=0)
+
+    @property
+    def suite(self) -> str:
+        """Debian's code name in `base`, such as "bookworm"."""
+        return self.base.split("-")[1]
+
+
+class Instance(Foreign):
+    """One task: a repository, what is wrong with it, and the tests that tell whether it was put right."""
+
+    instance_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
+    repo: str
+    problem_statement: str = Field(min_length=1)
+    patch: str
+    test_patch: str
+    fail_to_pass: TestNames = Field(alias="FAIL_TO_PASS")
+    pass_to_pass: TestNames = Field(alias="PASS_TO_PASS")
+    image: str = ""
+    log_parser: str
+    eval_type: Literal["pass_and_fail"] = "pass_and_fail"
+    eval_script: str
+    environment: Environment
+    _digest: str = PrivateAttr(default="")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole row, with fields that are not known here."""
+        return self._digest
+
+    @field_validator("log_parser")
+    @classmethod
+    def _known_parser(cls, name: str) -> str:
+        if name not in PARSERS:
+            raise ValueError(f"log parser {name!r} is not known; known are: {', '.join(sorted(PARSERS))}")
+        return name
+
+    @field_validator("eval_script")
+    @classmethod
+    def _has_markers(cls, script: str) -> str:
+        if not all(len(re.findall(f"(?m)^.*>>>>> {edge} Test Output.*$", script)) == 1 for edge in ("Start", "End")):
+            raise ValueError('needs one line with ">>>>> Start Test Output" and one with ">>>>> End Test Output"')
+        return script
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the row"
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _instance(text: str) -> Instance:
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}") from None
+    try:
+        instance = Instance.model_validate(row)
+    except ValidationError as error:
+        raise ConfigError(_reason(error)) from None
+    canonical = json.dumps(row, sort_keys=True, separators=(",", ":"))
+    instance._digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return instance
+
+
+def load(path: Path) -> list[Instance]:
+    """Every row of a JSON-lines file, in its order; empty lines are skipped.
+
+    Raises: ConfigError with the line and the field for the first row that cannot be used.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read the data set {path}: {why}") from None
+    instances: dict[str, Instance] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            instance = _instance(line)
+        except ConfigError as error:
+            raise ConfigError(f"{path}, line {number}: {error}") from None
+        if instance.instance_id in instances:
+            raise ConfigError(f"{path}, line {number}: instance_id: {instance.instance_id} stands twice in the file")
+        instances[instance.instance_id] = instance
+    if not instances:
+        raise ConfigError(f"{path} has no rows")
+    return list(instances.values())
+
+
+def select(instances: list[Instance], *, ids: tuple[str, ...] = (), limit: int | None = None) -> list[Instance]:
+    """The rows named by `ids` (all without any), at most `limit` of them, in the file's order.
+
+    Raises: ConfigError for an id that no row has.
+    """
+    unknown = [name for name in ids if name not in {instance.instance_id for instance in instances}]
+    if unknown:
+        raise ConfigError(f"no instance {unknown[0]} in the data set")
+    chosen = [instance for instance in instances if not ids or instance.instance_id in ids]
+    return chosen[:limit]

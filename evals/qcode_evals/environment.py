@@ -1,0 +1,198 @@
+"""Images of the rows: a base per Debian suite, an environment per list of requirements, a tree per row.
+
+Each layer is named by a hash of what it is made from, so rows that agree share it, a changed row never meets an old
+image, and an image that is there is up to date. Recipe: the README of the evaluation data (`environment` of a row).
+"""
+
+import asyncio
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from qcode_evals.dataset import FilesSource, Instance, SdistSource
+from qcode_evals.sources import PipSettings, SourceError, fetch
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.images import build_image, debootstrap_base, image_exists
+
+PACKAGES = ("python3", "python3-venv", "python3-dev", "python3-pip", "gcc", "libc6-dev", "git", "ca-certificates")
+"""Debian packages of every base image."""
+
+SANDBOX_USER = "1000:1000"
+"""Owner of the tree in an instance's image: the user that a sandbox runs commands as."""
+
+_CERTIFICATES = "/opt/qcode-ca.crt"
+_ENVIRONMENT = (
+    "ENV LANG=C.UTF-8 LC_ALL=C.UTF-8 PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive "
+    "PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin VIRTUAL_ENV=/opt/venv"
+)
+_COMMIT = (
+    "git init -q -b main",
+    "printf '%s\\n' '*.egg-info/' __pycache__/ '*.pyc' .pytest_cache/ .hypothesis/ > .git/info/exclude",
+    "git -c core.autocrlf=false add -A -f -- . ':(exclude,glob)**/*.egg-info/**' ':(exclude,glob)**/__pycache__/**'",
+    "GIT_AUTHOR_DATE=2000-01-01T00:00:00Z GIT_COMMITTER_DATE=2000-01-01T00:00:00Z "
+    "git -c user.name=base -c user.email=base@localhost commit -q -m base",
+    "git config user.name dev",
+    "git config user.email dev@localhost",
+)
+
+
+def _tag(layer: str, *parts: object) -> str:
+    return f"qcode-{layer}:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
+
+def _run(*commands: str) -> str:
+    """A RUN line in its exec form: the builder leaves its text alone, whatever stands in it."""
+    return "RUN " + json.dumps(["/bin/sh", "-c", " && \\\n".join(commands)])
+
+
+def _argument(name: str, value: str) -> str:
+    """An ARG line: a variable of the build that does not stay in the image."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'ARG {name}="{escaped}"'
+
+
+def base_tag(suite: str) -> str:
+    """Name of the base image of a Debian suite."""
+    return _tag("eval-base", suite, PACKAGES) + f"-{suite}"
+
+
+def environment_tag(instance: Instance) -> str:
+    """Name of the image with a row's requirements."""
+    return _tag("eval-env", base_tag(instance.environment.suite), environment_dockerfile(instance, None, ""))
+
+
+def instance_tag(instance: Instance) -> str:
+    """Name of the image with a row's tree."""
+    source = instance.environment.source.model_dump(mode="json")
+    return _tag("eval", environment_tag(instance), source, instance_dockerfile(instance))
+
+
+def environment_dockerfile(instance: Instance, pip: PipSettings | None, certificates: str) -> str:
+    """Requirements on top of the base; settings of pip are variables of the build only."""
+    environment = instance.environment
+    settings = pip.environment(cert=certificates or None) if pip else {}
+    return "\n".join(
+        [
+            f"FROM {base_tag(environment.suite)}",
+            *([f"COPY ca.crt {certificates}"] if certificates else []),
+            *(_argument(name, value) for name, value in sorted(settings.items())),
+            # The sandbox's user gets a name, which some tests ask for. git refuses a repository of another user, which
+            # guards nothing in a container that holds one repository.
+            _run("useradd --uid 1000 --create-home --shell /bin/bash dev", "git config --system safe.directory '*'"),
+            *(_run(command) for command in environment.env_install),
+            _ENVIRONMENT,
+            f"WORKDIR {environment.workdir}",
+            "",
+        ]
+    )
+
+
+def instance_dockerfile(instance: Instance) -> str:
+    """The tree on top of the environment, as one commit without a history, checked against the row's hash."""
+    environment = instance.environment
+    workdir, tree = environment.workdir, environment.source.tree
+    match environment.source:
+        case FilesSource():
+            copy, unpack = f"COPY tree {workdir}", []
+        case SdistSource(base_patch=patch):
+            copy = "COPY src /tmp/src"
+            unpack = [
+                "tar -xf /tmp/src/sdist --strip-components=1 --no-same-owner -C .",
+                "rm -rf *.egg-info src/*.egg-info lib/*.egg-info",
+                *(["git apply /tmp/src/base.patch"] if patch else []),
+                "rm -rf /tmp/src",
+            ]
+    check = (
+        f'found=$(git rev-parse "HEAD^{{tree}}") && if [ "$found" != {tree} ]; '
+        f'then echo "the tree is $found, the row says {tree}"; exit 1; fi'
+    )
+    return "\n".join(
+        [
+            f"FROM {environment_tag(instance)}",
+            f"WORKDIR {workdir}",
+            copy,
+            _run(*unpack, *environment.install, *_COMMIT, check, f"chown -R {SANDBOX_USER} {workdir}"),
+            "",
+        ]
+    )
+
+
+class Images:
+    """Makes the images of rows, each once however many ask for it; what failed twice is not tried again.
+
+    `on_line` gets what the builds say: the image's tag, then a line.
+    """
+
+    def __init__(self, pip: PipSettings, *, on_line: Callable[[str, str], None] = lambda tag, line: None) -> None:
+        self._pip = pip
+        self._on_line = on_line
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ready: set[str] = set()
+        self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
+
+    async def ensure(self, instance: Instance) -> str:
+        """The tag of a row's image, which is there when this returns. Raises: SandboxError, SourceError."""
+        tag = instance_tag(instance)
+        await self._once(tag, lambda: self._build_instance(tag, instance))
+        return tag
+
+    async def _once(self, tag: str, build: Callable[[], Awaitable[None]]) -> None:
+        async with self._locks[tag]:
+            if tag in self._ready:
+                return
+            if len(self._failures[tag]) >= 2:
+                raise self._failures[tag][-1]
+            try:
+                if not await image_exists(tag):
+                    await build()
+            except (SandboxError, SourceError) as error:
+                self._failures[tag].append(error)
+                raise
+            self._ready.add(tag)
+
+    async def _build_base(self, tag: str, suite: str) -> None:
+        await debootstrap_base(suite, PACKAGES, tag, on_line=lambda line: self._on_line(tag, line))
+
+    async def _build_environment(self, tag: str, instance: Instance) -> None:
+        suite = instance.environment.suite
+        base = base_tag(suite)
+        await self._once(base, lambda: self._build_base(base, suite))
+        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
+            context = Path(name)
+            certificates = _CERTIFICATES if self._pip.cert else ""
+            if self._pip.cert:
+                await asyncio.to_thread(shutil.copyfile, self._pip.cert, context / "ca.crt")
+            dockerfile = environment_dockerfile(instance, self._pip, certificates)
+            await self._build(context, dockerfile, tag, network="host")
+
+    async def _build_instance(self, tag: str, instance: Instance) -> None:
+        environment = environment_tag(instance)
+        await self._once(environment, lambda: self._build_environment(environment, instance))
+        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
+            context = Path(name)
+            match instance.environment.source:
+                case FilesSource(files=files):
+                    await asyncio.to_thread(_write_tree, context / "tree", files)
+                case SdistSource(base_patch=patch) as source:
+                    archive = await fetch(source, self._pip)
+                    (context / "src").mkdir()
+                    await asyncio.to_thread(shutil.copyfile, archive, context / "src/sdist")
+                    if patch:
+                        (context / "src/base.patch").write_text(patch, encoding="utf-8", newline="")
+            await self._build(context, instance_dockerfile(instance), tag, network="none")
+
+    async def _build(self, context: Path, dockerfile: str, tag: str, *, network: str) -> None:
+        (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+        await build_image(context, tag=tag, network=network, on_line=lambda line: self._on_line(tag, line))
+
+
+def _write_tree(root: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8", newline="")
+        target.chmod(0o644)

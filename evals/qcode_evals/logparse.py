@@ -1,0 +1,147 @@
+"""Test logs to a table of statuses, by the parsers that SWE-bench's rows name.
+
+Behaviour, not code, follows swebench 5.0.2: names are cut at the first blank (a parameter with a blank in it keeps its
+first word only), because the lists of the data sets were made that way.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a test's line in the log says."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    ERROR = "ERROR"
+    XFAIL = "XFAIL"
+
+    @property
+    def passes(self) -> bool:
+        """An expected failure counts as passed."""
+        return self in {Status.PASSED, Status.XFAIL}
+
+    @property
+    def fails(self) -> bool:
+        """Failed, or could not be run."""
+        return self in {Status.FAILED, Status.ERROR}
+
+
+Statuses = dict[str, Status]
+
+_NAMES = frozenset(status.value for status in Status)
+_STATUS = re.compile("|".join(Status))
+_SGR = re.compile(r"\[\d+m")
+_CONTROL = dict.fromkeys(range(1, 32))
+_PARAMETER = re.compile(r"(.*?)\[(.*)\]")
+_SYMPY_HEADING = re.compile(r"_* (.*)\.py:(.*) _*")
+
+
+def _summary_line(line: str) -> tuple[str, Status] | None:
+    """Name and status of a line of pytest's `-rA` summary such as "FAILED a.py::test - reason"."""
+    found = _STATUS.match(line)
+    if found is None:
+        return None
+    words = (line.replace(" - ", " ") if found[0] == Status.FAILED else line).split()
+    if len(words) < 2 or words[0] not in _NAMES:
+        return None
+    if words[0] == Status.SKIPPED and re.fullmatch(r"\[\d+\]", words[1]):  # "SKIPPED [2] a.py:3: reason" is a count
+        return None
+    return words[1], Status(words[0])
+
+
+def _pytest(log: str) -> Statuses:
+    return dict(entry for line in log.split("\n") if (entry := _summary_line(line)))
+
+
+def _pytest_options(log: str) -> Statuses:
+    """Like pytest, but of a parameter that is a path only the last part is kept."""
+    statuses: Statuses = {}
+    for name, status in _pytest(log).items():
+        found = _PARAMETER.search(name)
+        if found and found[2].startswith("/") and not found[2].startswith("//") and "*" not in found[2]:
+            name = f"{found[1]}[/{found[2].rsplit('/', 1)[-1]}]"
+        elif found:
+            name = f"{found[1]}[{found[2]}]"
+        statuses[name] = status
+    return statuses
+
+
+def _pytest_v2(log: str) -> Statuses:
+    """Like pytest, but colours are taken out, and "a.py::test PASSED" is understood too."""
+    statuses: Statuses = {}
+    for raw in log.split("\n"):
+        line = _SGR.sub("", raw).translate(_CONTROL)
+        if _STATUS.match(line):
+            if entry := _summary_line(line):
+                statuses[entry[0]] = entry[1]
+        elif line.endswith(tuple(Status)):
+            words = line.split()
+            if len(words) >= 2 and words[1] in _NAMES:
+                statuses[words[0]] = Status(words[1])
+    return statuses
+
+
+def _seaborn(log: str) -> Statuses:
+    statuses: Statuses = {}
+    for line in log.split("\n"):
+        words = line.split()
+        if len(words) < 2:
+            continue
+        if line.startswith(Status.FAILED):
+            statuses[words[1]] = Status.FAILED
+        elif words[1] == Status.PASSED and len(words) > 2:
+            statuses[words[0]] = Status.PASSED
+        elif line.startswith(Status.PASSED) and f" {Status.PASSED} " not in line:
+            statuses[words[1]] = Status.PASSED
+    return statuses
+
+
+def _sympy(log: str) -> Statuses:
+    """Lines of `sympy.test(verbose=True)`: "test_name ok", "test_name F [FAIL]"; headings "__ path.py:test_name __"."""
+    statuses: Statuses = {}
+    endings = {" ok": Status.PASSED, " F": Status.FAILED, " E": Status.ERROR}
+    for raw in log.split("\n"):
+        line = raw.strip()
+        if line.startswith("_") and (found := _SYMPY_HEADING.fullmatch(line)):
+            statuses[f"{found[1]}.py:{found[2]}"] = Status.FAILED
+        elif line.startswith("test_"):
+            for ending, status in endings.items():
+                if line.endswith(ending):
+                    statuses[line.split()[0]] = status
+    return statuses
+
+
+PARSERS: Mapping[str, Callable[[str], Statuses]] = {
+    "parse_log_pytest": _pytest,
+    "parse_log_pytest_options": _pytest_options,
+    "parse_log_pytest_v2": _pytest_v2,
+    "parse_log_seaborn": _seaborn,
+    "parse_log_sympy": _sympy,
+    **dict.fromkeys(
+        ("parse_log_astroid", "parse_log_flask", "parse_log_marshmallow", "parse_log_pvlib", "parse_log_pyvista",
+         "parse_log_sqlfluff", "parse_log_xarray"), _pytest),
+    **dict.fromkeys(("parse_log_pydicom", "parse_log_requests", "parse_log_pylint"), _pytest_options),
+    **dict.fromkeys(("parse_log_astropy", "parse_log_scikit", "parse_log_sphinx"), _pytest_v2),
+}  # fmt: skip
+
+
+def parse(parser: str, log: str) -> Statuses:
+    """Status of every test that the log names. Raises: KeyError for a parser that is not in PARSERS."""
+    return PARSERS[parser](log)
+
+
+def status_of(test: str, statuses: Statuses) -> Status | None:
+    """Status of a listed test, or None if the log does not have it.
+
+    A list entry that was cut in the middle of its parameters ("test[a") stands for every test that begins with it, if
+    these agree on whether they pass.
+    """
+    if test in statuses:
+        return statuses[test]
+    if test.count("[") <= test.count("]"):
+        return None
+    found = [status for name, status in statuses.items() if name.startswith(test)]
+    return found[0] if found and len({status.passes for status in found}) == 1 else None
