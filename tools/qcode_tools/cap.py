@@ -1,0 +1,76 @@
+"""The one place where a result is cut to what the model can take: head and tail stay, the whole goes to a file."""
+
+import hashlib
+
+from qcode_sandbox.errors import SandboxFileError
+from qcode_sandbox.protocol import Sandbox
+
+DEFAULT_CAP = 12_000
+"""Characters of a result for the model: 3,000 to 4,000 tokens."""
+
+_FILE_LIMIT = 4_000_000
+"""Characters kept of an output in its file."""
+
+_HEAD_SHARE = 0.4
+"""Of a command's output the end tells more than the beginning."""
+
+# The fixed name is easier to copy for a model than a random one; a folder that somebody else made is never used.
+_MAKE_FOLDER = (
+    't=${TMPDIR:-/tmp}; d=$t/qcode; mkdir -m 700 "$d" 2>/dev/null || d=$(mktemp -d "$t/qcode.XXXXXX") && printf %s "$d"'
+)
+
+
+class Spill:
+    """Keeps whole outputs in the sandbox, numbered from 1, in a folder of this session.
+
+    The same text gets the same file, so that a repeated call still has the same result.
+    """
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._sandbox = ""
+        self._paths: dict[bytes, str] = {}
+
+    async def keep(self, sandbox: Sandbox, text: str) -> str | None:
+        """Write `text` to a new file, bounded; its path, or None where it cannot be kept. Raises: SandboxError."""
+        if self._folder is None or self._sandbox != sandbox.name:
+            made = await sandbox.exec(_MAKE_FOLDER, timeout_s=10)
+            folder = made.output.strip()
+            if made.exit_code != 0 or not folder.startswith("/") or "\n" in folder:
+                return None
+            self._folder, self._sandbox = folder, sandbox.name
+            self._paths.clear()
+        data = shorten(text, _FILE_LIMIT, "left out here").encode("utf-8", "replace")
+        key = hashlib.sha256(data).digest()
+        if key not in self._paths:
+            path = f"{self._folder}/output-{len(self._paths) + 1:04}.txt"
+            try:
+                await sandbox.write(path, data)
+            except SandboxFileError:
+                return None
+            self._paths[key] = path
+        return self._paths[key]
+
+
+def shorten(text: str, limit: int, note: str) -> str:
+    """`text` without so much of its middle that about `limit` characters are left; cut at line ends where possible."""
+    if len(text) <= limit:
+        return text
+    head = int(limit * _HEAD_SHARE)
+    tail = len(text) - (limit - head)
+    line_end = text.rfind("\n", head // 2, head)
+    head = line_end + 1 if line_end >= 0 else head
+    line_end = text.find("\n", tail, tail + (len(text) - tail) // 2)
+    tail = line_end + 1 if line_end >= 0 else tail
+    first, last = text[:head], text[tail:]
+    gap = "" if first.endswith("\n") else "\n"
+    return f"{first}{gap}[... {tail - head:,} of {len(text):,} characters {note} ...]\n{last}"
+
+
+async def cap(text: str, *, limit: int, spill: Spill, sandbox: Sandbox) -> tuple[str, str | None]:
+    """What the model gets of `text`; the path of the file with all of it, if it had to be cut. Raises: SandboxError."""
+    if len(text) <= limit:
+        return text, None
+    path = await spill.keep(sandbox, text)
+    note = f"left out; all of it is in {path}, view or grep it" if path else "left out and not kept"
+    return shorten(text, limit, note), path

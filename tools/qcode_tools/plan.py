@@ -1,0 +1,163 @@
+"""What an edit makes of a file: pure functions from bytes and arguments to new bytes and words about them."""
+
+import re
+from dataclasses import dataclass
+
+from qcode_tools import show
+from qcode_tools.closest import closest_region
+from qcode_tools.document import Document, NotText, decode
+from qcode_tools.errors import ToolError
+from qcode_tools.files import File, encode
+from qcode_tools.match import Several, locate, unfenced
+
+_SMALL_ENOUGH = 6_000
+"""Characters of a file that is given in full after two misses."""
+
+_ELISION = re.compile(
+    r"^[ \t]*(?:#|//|/\*|<!--|--|;)?[ \t]*(?:\.\.\.|…)[ \t]*\(?(?:the )?"
+    r"(?:rest|remaining|existing|other|unchanged|same|previous)\b.*$"
+    r"|^[ \t]*(?:#|//|/\*|<!--|--|;)[ \t]*(?:the )?(?:rest of|existing|remaining|other|unchanged)\b.*(?:\.\.\.|…).*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""A line that stands for code that a model did not write out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The bytes before (None: no file) and after; `words` and `shown` (lines) for the model, `diff` for the user."""
+
+    before: bytes | None
+    after: bytes
+    words: str
+    shown: str
+    diff: str
+
+
+def replacement(file: File, old: str, new: str) -> Plan | Several | None:
+    """Put `new` where `old` is; None if `old` is nowhere. Raises: ToolError."""
+    document = file.document()
+    if not is_prose(file.path) and "```" not in old:
+        new = unfenced(new)
+    found = locate(document.text, old, new)
+    if found is None or isinstance(found, Several):
+        return found
+    if document.text[found.start : found.end] == found.new:
+        raise ToolError(f"the lines in {file.shown} are as new_str has them already: nothing would change")
+    how = f" ({found.note})" if found.note else ""
+    first = document.text.count("\n", 0, found.start) + 1
+    last = first + found.new.removesuffix("\n").count("\n") - (not found.new)
+    changed = document.splice(found.start, found.end, found.new)
+    return _plan(file, document, changed, words=f"Edited {file.shown}{how}.", lines=(first, last))
+
+
+def insertion(file: File, line: int, text: str) -> Plan:
+    """Put `text` after line `line`; 0 is before the first. Raises: ToolError."""
+    document = file.document()
+    count = document.line_count
+    if not 0 <= line <= count:
+        raise ToolError(f"insert_line must be 0 to {count}: {file.shown} has {count} line{'' if count == 1 else 's'}")
+    text = (text if is_prose(file.path) else unfenced(text)).removesuffix("\n")
+    at, unfinished = _line_start(document.text, line)
+    changed = document.splice(at, at, f"\n{text}" if unfinished else f"{text}\n")
+    lines = (line + 1, line + 1 + text.count("\n"))
+    return _plan(file, document, changed, words=f"Inserted into {file.shown} after line {line}.", lines=lines)
+
+
+def creation(path: str, name: str, text: str) -> Plan:
+    """A new file. Raises: ToolError."""
+    text = text if is_prose(path) else unfenced(text)
+    # The tool-call format drops the last newline of a value, and text files end with one.
+    text += "\n" if text and not text.endswith("\n") else ""
+    data = encode(Document(text), name)
+    count = Document(text).line_count
+    words = f"Created {name} ({count} line{'' if count == 1 else 's'})."
+    return Plan(None, data, words, "", show.diff("", text.replace("\r\n", "\n"), name, created=True))
+
+
+def overwriting(file: File, text: str) -> Plan:
+    """Another text for a whole file, which keeps its encoding and line ends. Raises: ToolError."""
+    try:
+        old = decode(file.data)
+    except NotText:
+        old = Document("")
+    text = text if is_prose(file.path) else unfenced(text)
+    if text and not text.endswith("\n") and (old.text.endswith("\n") or not old.text):
+        text += "\n"
+    elision = _ELISION.search(text)
+    if elision is not None and elision[0].strip() not in old.text:
+        raise ToolError(
+            f"not written: the line {elision[0].strip()!r} stands for code that is not there. create replaces the "
+            "whole file: write out all of it, or change only a part with str_replace."
+        )
+    if text == old.text and old.text:
+        raise ToolError(f"{file.shown} has exactly this content already: nothing was changed")
+    new = old.splice(0, len(old.text), text)
+    counts = f"had {old.line_count} lines, has {new.line_count}"
+    words = f"Replaced all of {file.shown} ({counts}). undo_edit would take it back."
+    return _plan(file, old, new, words=words, lines=None)
+
+
+def bytes_diff(before: bytes, after: bytes, name: str) -> str:
+    """A unified diff, "" where one of them is not text."""
+    try:
+        return show.diff(decode(before).text, decode(after).text, name)
+    except NotText:
+        return ""
+
+
+def is_prose(path: str) -> bool:
+    """Whether a Markdown fence may belong into the file."""
+    return path.lower().endswith((".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc"))
+
+
+def ambiguous(name: str, several: Several) -> str:
+    """What to say when there is more than one place."""
+    lines = ", ".join(map(str, several.lines)) + (", ..." if several.more else "")
+    return (
+        f"old_str is not unique in {name}: it is at lines {lines}; nothing was changed. Add lines before or after it "
+        "to old_str (and to new_str) until it is the only one."
+    )
+
+
+def not_found(file: File, old: str, new: str, misses: int) -> str:
+    """What to say when `old` is nowhere; `misses` counts the edits of this file that failed so in a row."""
+    name, text = file.shown, file.document().text
+    said = [f"old_str was not found in {name}; nothing was changed."]
+    if len(new.strip()) > 10 and (at := text.find(new.strip("\n"))) >= 0:
+        said.append(f"new_str is in the file already, at line {text.count(chr(10), 0, at) + 1}.")
+    if misses % 2 == 0 and len(text) <= _SMALL_ENOUGH:
+        lines = text.removesuffix("\n").split("\n")
+        said.append(f"This is all of {name} now:\n{show.numbered(lines, 1)}")
+        said.append("Copy old_str exactly from it, without the line numbers, or write the whole file anew with create.")
+        return "\n".join(said)
+    closest = closest_region(text, old)
+    if closest is None:
+        said.append("Nothing in the file is like it: view the file, or find the right one with grep.")
+    else:
+        said.append(f"The closest is at lines {closest.first}-{closest.last}:")
+        said.append(show.region(text, closest.first, closest.last))
+        said.append(closest.difference)
+    if misses >= 2:
+        said.append("Or write the whole file anew with create.")
+    return "\n".join(said)
+
+
+def _plan(file: File, old: Document, new: Document, *, words: str, lines: tuple[int, int] | None) -> Plan:
+    return Plan(
+        before=file.data,
+        after=encode(new, file.shown),
+        words=words,
+        shown="" if lines is None else show.region(new.text, *lines),
+        diff=show.diff(old.text, new.text, file.shown),
+    )
+
+
+def _line_start(text: str, line: int) -> tuple[int, bool]:
+    """Offset after line `line`, and whether that line has no newline at its end."""
+    position = 0
+    for _ in range(line):
+        end = text.find("\n", position)
+        if end < 0:
+            return len(text), True
+        position = end + 1
+    return position, False

@@ -1,0 +1,97 @@
+"""The tools that a model is given in a session, and the one way in which each of its calls is run."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from qcode_tools.arguments import validated
+from qcode_tools.cap import DEFAULT_CAP, Spill, cap, shorten
+from qcode_tools.clean import visible
+from qcode_tools.errors import ToolError
+from qcode_tools.result import Status, ToolResult
+from qcode_tools.spec import Effect, Tool, ToolContext, ToolOutput, ToolSpec
+
+_DISPLAY_LIMIT = 60_000
+"""Characters of what the user is shown of a result."""
+
+Aliases = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""Other names of tools: the right name, and arguments that the other name implies."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A tool made of a function. `only_reads` tells whether a call changes nothing, whatever `spec.effect` says."""
+
+    spec: ToolSpec
+    args: type[BaseModel]
+    function: Callable[[Any, ToolContext], Awaitable[ToolOutput]]
+    only_reads: Callable[[Any], bool] = lambda args: False
+
+    async def run(self, args: Any, ctx: ToolContext) -> ToolOutput:
+        """Raises: ToolError, SandboxError."""
+        return await self.function(args, ctx)
+
+
+class Toolset:
+    """Tools by name, with the state that they keep through a session. One for each session."""
+
+    def __init__(self, tools: Iterable[Tool], *, aliases: Aliases | None = None, cap: int = DEFAULT_CAP) -> None:
+        """`cap` is the most characters of a result that the model gets."""
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self._aliases = dict(aliases or {})
+        self._cap = cap
+        self._spill = Spill()
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tools as the model sees them, always in the same order."""
+        return tuple(tool.spec for tool in self._tools.values())
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """The tool that a call by this name would run, or by another agent's name for it; None if there is none."""
+        tool, _ = self._find(name)
+        return None if tool is None else tool.spec
+
+    def effect(self, name: str, arguments: Mapping[str, Any]) -> Effect:
+        """What this very call can change; READ for one that cannot run."""
+        tool, implied = self._find(name)
+        if tool is None:
+            return Effect.READ
+        if isinstance(tool, FunctionTool):
+            try:
+                if tool.only_reads(validated(tool.args, name, {**arguments, **implied})):
+                    return Effect.READ
+            except ToolError:
+                return Effect.READ
+        return tool.spec.effect
+
+    async def run(self, call_id: str, name: str, arguments: dict[str, Any], ctx: ToolContext) -> ToolResult:
+        """Validate, run, cap. What the model did wrong is a result of status error. Raises: SandboxError."""
+        tool, implied = self._find(name)
+        try:
+            if tool is None:
+                raise ToolError(f"There is no tool {name!r}. The tools are: {', '.join(self._tools)}.")
+            output = await tool.run(validated(tool.args, tool.spec.name, {**arguments, **implied}), ctx)
+        except ToolError as error:
+            output = ToolOutput(str(error), ok=False)
+        content, path = await cap(visible(output.content), limit=self._cap, spill=self._spill, sandbox=ctx.sandbox)
+        extra = {**output.extra, "characters": len(output.content)}
+        if path is not None:
+            extra["whole_output"] = path
+        return ToolResult(
+            call_id=call_id,
+            name=name,
+            status=Status.OK if output.ok else Status.ERROR,
+            content=content,
+            display=shorten(visible(output.display), _DISPLAY_LIMIT, "not shown"),
+            extra=extra,
+        )
+
+    def _find(self, name: str) -> tuple[Tool | None, Mapping[str, Any]]:
+        if (tool := self._tools.get(name)) is not None:
+            return tool, {}
+        plain = name.strip().lower().replace("-", "_")
+        right, implied = self._aliases.get(plain, (plain, {}))
+        return self._tools.get(right), implied
