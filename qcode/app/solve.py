@@ -25,6 +25,7 @@ PATCH_SECONDS = 60.0
 """How long taking the patch out may take, also after an interrupt."""
 
 OpenSandbox = Callable[[], AbstractAsyncContextManager[Sandbox]]
+"""Called in a thread, because it reads the repository; what it gives is entered in the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class _Box:
 
     async def _hold(self, on_failure: Callable[[QcodeError | SandboxError], None]) -> None:
         try:
-            async with self._open() as sandbox:
+            async with await asyncio.to_thread(self._open) as sandbox:
                 self._ready.set_result(sandbox)
                 await self._done.wait()
         except (QcodeError, SandboxError) as error:

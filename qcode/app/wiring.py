@@ -1,0 +1,138 @@
+"""From what the user asked for to the parts that do it."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from qcode_sandbox.protocol import Sandbox
+from qcode_tools.toolsets import build_toolset
+
+from qcode.agent.limits import Limits
+from qcode.agent.profile import PROFILES
+from qcode.app.solve import Solve
+from qcode.config.paths import cache_dir, state_dir
+from qcode.errors import ConfigError
+from qcode.model import Backend, Sampling
+
+ANSWER_TOKENS = {"swe": 16_384, "small": 2_048}
+"""The most that one answer may be, by tool set: a small model that writes more has lost its way."""
+
+SCRIPTED = "scripted:"
+ToolsetName = Literal["swe", "small"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """A headless run as the user asked for it; None leaves a choice to qcode. `notice` gets lines for the user."""
+
+    repo: Path
+    model: str | None = None
+    base_url: str | None = None
+    tools: ToolsetName | None = None
+    context: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    constrain: bool = True
+    sandbox: Literal["docker", "none"] = "docker"
+    image: str | None = None
+    max_turns: int | None = None
+    max_tokens: int | None = None
+    max_seconds: float | None = None
+    slots: int = 1
+    notice: Callable[[str], None] = print
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A backend, and how its model likes to be asked."""
+
+    backend: Backend
+    toolset: ToolsetName
+    sampling: Sampling
+
+
+def wire(task: str, options: RunOptions) -> Solve:
+    """Put a run together; nothing is started but the model. Raises: ConfigError, ModelFileError."""
+    chosen = choose_model(options)
+    return Solve(
+        task=task,
+        backend=chosen.backend,
+        open_sandbox=lambda: _open_sandbox(options),
+        sandbox_name=options.sandbox,
+        toolset=build_toolset(chosen.toolset),
+        profile=PROFILES[chosen.toolset],
+        limits=Limits(max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds),
+        sampling=chosen.sampling,
+        cwd=options.repo.absolute(),
+    )
+
+
+def choose_model(options: RunOptions) -> Model:
+    """The backend for --model, --base-url and their variables. Raises: ConfigError, ModelFileError."""
+    name = options.model or os.environ.get("QCODE_MODEL") or None
+    url = options.base_url or (None if options.model else os.environ.get("QCODE_BASE_URL")) or None
+    if name is not None and name.startswith(SCRIPTED):
+        from qcode.backends.scripted import ScriptedBackend
+
+        toolset = options.tools or "swe"
+        return Model(ScriptedBackend(Path(name.removeprefix(SCRIPTED))), toolset, _sampling(options, toolset, None))
+    if url is not None:
+        return _server(url, name, options)
+    return _engine(name, options)
+
+
+def _server(url: str, name: str | None, options: RunOptions) -> Model:
+    from qcode.backends.openai_compat import OpenAIBackend
+    from qcode.models.registry import lookup
+
+    card = lookup(name) if name else None
+    toolset = options.tools or (card.toolset if card else "swe")
+    backend = OpenAIBackend(url, name, api_key=os.environ.get("QCODE_API_KEY"))
+    return Model(backend, toolset, _sampling(options, toolset, card.sampling_for() if card else None))
+
+
+def _engine(name: str | None, options: RunOptions) -> Model:
+    from qcode.backends.llama.backend import LlamaBackend
+    from qcode.backends.llama.settings import MAX_CONTEXT, EngineConfig
+    from qcode.models.registry import load_registry
+    from qcode.models.store import is_pulled, resolve
+
+    if name is None:
+        name = next((card.name for card in load_registry() if is_pulled(card)), None)
+        if name is None:
+            raise ConfigError("no model is on this machine: run `qcode models pull`, or give --base-url URL")
+    file = resolve(name)
+    toolset = options.tools or (file.card.toolset if file.card else "swe")
+    window = file.card.context.native if file.card else MAX_CONTEXT
+    config = EngineConfig(
+        model_path=file.path,
+        log_path=state_dir() / "logs" / "engine.log",
+        context=options.context or min(window, MAX_CONTEXT),
+        slots=options.slots,
+        seed=options.seed,
+        prefix_cache_dir=cache_dir() / "prefixes",
+    )
+    backend = LlamaBackend(config, name=file.card.name if file.card else file.path.name, constrain=options.constrain)
+    backend.start()
+    return Model(backend, toolset, _sampling(options, toolset, file.card.sampling_for() if file.card else None))
+
+
+def _sampling(options: RunOptions, toolset: str, recommended: Sampling | None) -> Sampling:
+    chosen = {"max_tokens": ANSWER_TOKENS[toolset], "temperature": options.temperature, "seed": options.seed}
+    return (recommended or Sampling()).model_copy(update={k: v for k, v in chosen.items() if v is not None})
+
+
+def _open_sandbox(options: RunOptions) -> AbstractAsyncContextManager[Sandbox]:
+    from qcode_sandbox.opening import open_sandbox
+    from qcode_sandbox.specs import DEFAULT_IMAGE, DockerSpec, HostSpec, Source
+
+    from qcode.app.repository import open_repository
+
+    repository = open_repository(options.repo)
+    source = Source(root=repository.root, files=repository.files)
+    if options.sandbox == "none":
+        return open_sandbox(HostSpec(source=source))
+    return open_sandbox(DockerSpec(source=source, image=options.image or DEFAULT_IMAGE, on_progress=options.notice))
