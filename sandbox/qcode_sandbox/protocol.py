@@ -76,7 +76,8 @@ class Sandbox(Protocol):
     async def patch(self) -> str:
         """The change since the sandbox was opened, as a git diff with binary hunks; "" when there is none.
 
-        Bytes that are not UTF-8 are carried as surrogates (PEP 383). Taken by a git of ours with its own repository and configuration, whatever was done to `.git` inside.
+        Bytes that are not UTF-8 are carried as surrogates (PEP 383). Taken by a git of ours with its own repository
+        and configuration, whatever was done to `.git` inside.
         Raises: SandboxError.
         """
         ...

@@ -1,0 +1,313 @@
+"""A sandbox over kept-open channels: what Docker and the host have in common."""
+
+import asyncio
+import errno
+import os
+import posixpath
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, Protocol
+
+from qcode_sandbox import baseline, programs
+from qcode_sandbox.channel import Call, Channel, Ending
+from qcode_sandbox.environment import TAG_BITS
+from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost
+from qcode_sandbox.output import Output
+from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult
+
+CHANNELS = 8
+"""Requests that run at once, the shell apart."""
+
+FILE_TIMEOUT_S = 60.0
+PATCH_TIMEOUT_S = 300.0
+_KILL_GRACE_S = 2.0
+_LOST_AFTER_S = 10.0
+_KILLED = 137
+_ERRNO = {os.strerror(number): number for number in errno.errorcode}
+
+
+class Engine(Protocol):
+    """Makes channels into one place, and kills there."""
+
+    name: str
+    workdir: str
+    scratch: str
+    """A directory inside that every request may write, outside the work tree."""
+    base: str
+    """The private repository of the tree as opened."""
+    first_tag: int
+    """Requests are numbered from here: see environment.TAG_BITS."""
+
+    async def connect(self, channel: Channel, kind: str) -> None:
+        """Connect a channel with a new server.sh. Raises: SandboxError."""
+        ...
+
+    def kill(self, tag: int) -> None:
+        """Kill every process of a request, soon."""
+        ...
+
+    def kill_all(self) -> None:
+        """Kill all that runs inside, the channels' processes too if that is what it takes."""
+        ...
+
+    async def lost(self) -> str:
+        """Why the place is gone, or "" when it is still there."""
+        ...
+
+    def check_path(self, path: str, *, writing: bool) -> None:
+        """Raises: SandboxFileError where an absolute path may not be used."""
+        ...
+
+    def complaint(self) -> str:
+        """What the place itself has to say about the request that just ended, once; "" mostly."""
+        ...
+
+    async def protect(self, made: str) -> None:
+        """Copy the private repository from where it was made to `base`, where commands cannot write."""
+        ...
+
+
+class Box:
+    """Implements `Sandbox`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._idle: list[Channel] = []
+        self._open: set[Channel] = set()
+        self._slots = asyncio.Semaphore(CHANNELS)
+        self._shell_lock = asyncio.Lock()
+        self._shell: Channel | None = None
+        self._directory = engine.workdir
+        self._oom_kills = 0
+        self._requests = 0
+
+    @property
+    def workdir(self) -> str:
+        return self._engine.workdir
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    async def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout_s: float,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> ExecResult:
+        program = programs.run(
+            command,
+            cwd=self._absolute(cwd or ""),
+            env=env or {},
+            stdin_size=len(stdin or b""),
+            scratch=self._engine.scratch,
+        )
+        return await self.run(
+            program, timeout_s=timeout_s, payload=stdin or b"", output=Output(OUTPUT_LIMIT, on_output)
+        )
+
+    async def shell(
+        self, script: str, *, timeout_s: float, on_output: Callable[[str], None] | None = None
+    ) -> ExecResult:
+        output = Output(OUTPUT_LIMIT, on_output)
+        text = script.replace("\0", "").encode(errors="surrogateescape")
+        async with self._shell_lock:
+            began = time.monotonic()
+            channel = await self._shell_channel()
+            call = self._start(channel, text, output)
+            try:
+                ending, timed_out = await self._settle(call, timeout_s)
+            finally:
+                if not call.done.done():
+                    await self._drop(channel)
+            if ending is None:
+                self._engine.kill(call.tag)
+            if call.error:
+                raise call.error
+            if ending is None or ending.died:
+                status = ending.status if ending else _KILLED
+                note = f"was stopped after {timeout_s:g} s" if timed_out else f"ended with exit code {status}"
+                note = f"[the shell {note}"
+                output.add(
+                    f"{chr(10) if output.ends_in_line else ''}{note}; a new one starts in {self._directory}, "
+                    "without the variables and functions of the old one]\n".encode(errors="surrogateescape")
+                )
+            elif ending.directory:
+                self._directory = ending.directory
+            return self._result(ending, timed_out, output, began)
+
+    async def read(self, path: str) -> bytes:
+        name = self._absolute(path)
+        self._engine.check_path(name, writing=False)
+        output = Output(2 * (READ_LIMIT + 1))
+        result = await self.run(programs.read(name, READ_LIMIT), timeout_s=FILE_TIMEOUT_S, output=output)
+        data = output.raw()
+        if result.exit_code:
+            raise _file_error(data.decode(errors="replace"), path, result.timed_out)
+        if len(data) > READ_LIMIT:
+            raise SandboxFileError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return data
+
+    async def write(self, path: str, data: bytes) -> None:
+        name = self._absolute(path)
+        self._engine.check_path(name, writing=True)
+        program = programs.write(name, len(data), f"qcode-{secrets.token_hex(6)}")
+        output = Output(OUTPUT_LIMIT)
+        result = await self.run(program, timeout_s=FILE_TIMEOUT_S, payload=data, output=output)
+        if result.exit_code:
+            raise _file_error(output.text(), path, result.timed_out)
+
+    async def patch(self) -> str:
+        program = baseline.diff(workdir=self.workdir, repository=self._engine.base, scratch=self._engine.scratch)
+        output = Output(2 * baseline.PATCH_LIMIT)
+        result = await self.run(program, timeout_s=PATCH_TIMEOUT_S, output=output)
+        if result.exit_code:
+            why = "it took too long" if result.timed_out else output.text().strip()[-500:]
+            raise SandboxError(f"the patch could not be taken out of the sandbox: {why}")
+        if len(data := output.raw()) > baseline.PATCH_LIMIT:
+            raise SandboxError(f"the patch is larger than {baseline.PATCH_LIMIT // 1_000_000} MB")
+        return data.decode(errors="surrogateescape")
+
+    async def run(
+        self,
+        program: str,
+        *,
+        timeout_s: float,
+        output: Output,
+        payload: bytes | BinaryIO = b"",
+        payload_size: int | None = None,
+    ) -> ExecResult:
+        """Run a bash program of ours on a free channel; `payload` is what it reads from fd 198."""
+        size = len(payload) if isinstance(payload, bytes) else payload_size or 0
+        async with self._slots:
+            channel = await self._free_channel()
+            clean, sending = False, None
+            try:
+                began = time.monotonic()
+                call = self._start(channel, program.encode(errors="surrogateescape"), output)
+                if isinstance(payload, bytes):
+                    channel.send(payload)
+                    channel.payload_sent = size
+                else:
+                    sending = asyncio.ensure_future(channel.send_payload(payload))
+                ending, timed_out = await self._settle(call, timeout_s)
+                if ending is None:
+                    output.add(b"\n[the sandbox's own process was killed while this ran]\n")
+                # A payload that was not taken to its end leaves the channel out of step.
+                clean = not (ending is None or ending.left or timed_out or channel.payload_sent < size)
+                if ending is None or ending.left:
+                    self._engine.kill(call.tag)
+                if call.error:
+                    raise call.error
+                return self._result(ending, timed_out, output, began)
+            finally:
+                if sending:
+                    sending.cancel()
+                    await asyncio.wait({sending})
+                if clean:
+                    self._idle.append(channel)
+                else:
+                    channel.retire()
+
+    async def close(self) -> None:
+        """End all channels."""
+        channels, self._open = self._open, set()
+        await asyncio.gather(*(channel.close() for channel in channels), return_exceptions=True)
+
+    def _absolute(self, path: str) -> str:
+        if "\0" in path:
+            raise SandboxFileError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        return posixpath.join(self.workdir, path)
+
+    def _start(self, channel: Channel, text: bytes, output: Output) -> Call:
+        tag = self._engine.first_tag + self._requests % (1 << TAG_BITS)
+        self._requests += 1
+        return channel.start(text, tag=tag, output=output, abort=self._engine.kill)
+
+    async def _connect(self, kind: str) -> Channel:
+        channel = Channel(shell=kind == "shell", output_limit=OUTPUT_LIMIT)
+        try:
+            await self._engine.connect(channel, kind)
+        except SandboxLost:
+            raise
+        except SandboxError:
+            # No process can be started inside, such as at the limit of processes: make room, once.
+            await self._check_lost()
+            self._engine.kill_all()
+            await asyncio.sleep(0.2)
+            await self._engine.connect(channel, kind)
+        self._open = {known for known in self._open if not known.closed} | {channel}
+        return channel
+
+    async def _free_channel(self) -> Channel:
+        while self._idle:
+            if not (channel := self._idle.pop()).closed:
+                return channel
+        return await self._connect("exec")
+
+    async def _shell_channel(self) -> Channel:
+        if self._shell is None or self._shell.closed:
+            self._shell = await self._connect("shell")
+        if self._shell.dead:
+            self._shell.restart_shell(self._directory)
+        return self._shell
+
+    async def _drop(self, channel: Channel) -> None:
+        await channel.close()
+        self._open.discard(channel)
+
+    async def _settle(self, call: Call, timeout_s: float) -> tuple[Ending | None, bool]:
+        """Wait for a request, and kill it at its deadline or when cancelled: how it ended, None if that cannot be
+        known because it killed the channel's process; and whether its time was up. Raises: SandboxLost."""
+        try:
+            await asyncio.wait({call.done}, timeout=timeout_s)
+        except asyncio.CancelledError:
+            self._engine.kill(call.tag)
+            await asyncio.wait({call.done}, timeout=_KILL_GRACE_S)
+            raise
+        timed_out = not call.done.done()
+        if timed_out:
+            self._engine.kill(call.tag)
+            await asyncio.wait({call.done}, timeout=_KILL_GRACE_S)
+        if not call.done.done():
+            self._engine.kill_all()
+            await asyncio.wait({call.done}, timeout=_LOST_AFTER_S)
+        ending = call.done.result() if call.done.done() else None
+        if ending is None:
+            await self._check_lost()
+        if not call.done.done():
+            raise SandboxLost(f"{self.name} no longer answers")
+        return ending, timed_out
+
+    async def _check_lost(self) -> None:
+        if why := await self._engine.lost():
+            raise SandboxLost(f"{self.name} is gone: {why}")
+
+    def _result(self, ending: Ending | None, timed_out: bool, output: Output, began: float) -> ExecResult:
+        oom_kills = ending.oom_kills if ending else 0
+        if complaint := self._engine.complaint():
+            output.add(f"\n[{complaint}]\n".encode())
+        oom_killed = oom_kills > self._oom_kills
+        self._oom_kills = max(self._oom_kills, oom_kills)
+        return ExecResult(
+            exit_code=ending.status if ending else _KILLED,
+            output=output.text(),
+            timed_out=timed_out,
+            truncated=output.truncated,
+            oom_killed=oom_killed,
+            duration_s=time.monotonic() - began,
+        )
+
+
+def _file_error(message: str, path: str, timed_out: bool) -> SandboxFileError:
+    """The error that a program's last line names."""
+    if timed_out:
+        return SandboxFileError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path)
+    reason = message.strip().rsplit(": ", 1)[-1].strip()
+    number = _ERRNO.get(reason, errno.EIO)
+    return SandboxFileError(number, os.strerror(number) if number in _ERRNO.values() else message, path)

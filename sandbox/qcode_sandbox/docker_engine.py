@@ -1,0 +1,253 @@
+"""A Docker container as the place where commands run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from qcode_sandbox.channel import Channel
+from qcode_sandbox.cleanup import to_the_end
+from qcode_sandbox.connections import SocketConnection, over_socket
+from qcode_sandbox.docker_client import connect, engine_errors, own_socket
+from qcode_sandbox.docker_reaper import labels, reap_stale
+from qcode_sandbox.environment import ENVIRONMENT, TAG_BITS, boot, script
+from qcode_sandbox.errors import SandboxError, SandboxLost
+from qcode_sandbox.images import ensure_image
+from qcode_sandbox.specs import DockerSpec
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_MB = 1 << 20
+_HOME = "/home/dev"
+_PRIVATE = "/qcode"
+_SCRATCH = f"{_PRIVATE}/scratch"
+_BASE = f"{_PRIVATE}/base.git"
+_OPEN_FILES = 8192
+_WATCH_EVERY_S = 1.0
+_GONE_AFTER_S = 10.0
+
+
+@asynccontextmanager
+async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
+    """A running container, removed when the context is left. Raises: SandboxError."""
+    client = await to_the_end(asyncio.to_thread(connect))
+    name = f"qcode-{secrets.token_hex(6)}"
+    try:
+        await asyncio.to_thread(reap_stale, client)
+        image = await ensure_image(spec.image, spec.on_progress)
+        try:
+            # Not to be cut off: a container whose creation nobody waited for would be left.
+            await to_the_end(asyncio.to_thread(_create, client, spec, image, name))
+            engine = DockerEngine(client, spec, name)
+            await to_the_end(engine.start())
+            watch = asyncio.create_task(engine.watch_disk()) if spec.source is None else None
+            try:
+                yield engine
+            finally:
+                if watch:
+                    watch.cancel()
+                    await asyncio.wait({watch})
+                await engine.close()
+        finally:
+            await to_the_end(asyncio.to_thread(_remove, client, name))
+    finally:
+        client.close()
+
+
+def _mounts(spec: DockerSpec) -> dict[str, str]:
+    uid, gid = spec.user.split(":")
+    common = "rw,exec,nosuid,nodev"
+    mine = f"uid={uid},gid={gid},mode=755"
+    mounts = {
+        _PRIVATE: f"{common},size={spec.disk_mb}m,uid=0,gid=0,mode=755",
+        _SCRATCH: f"{common},size={spec.disk_mb}m,{mine}",
+        _HOME: f"{common},size={spec.tmp_mb}m,{mine}",
+        "/tmp": f"{common},size={spec.tmp_mb}m,mode=1777",
+    }
+    if spec.source is not None:
+        mounts[spec.workdir] = f"{common},size={spec.disk_mb}m,{mine}"
+    return mounts
+
+
+def _create(client: APIClient, spec: DockerSpec, image: str, name: str) -> None:
+    from docker.types import LogConfig, Ulimit
+
+    limits = [
+        Ulimit(name="nofile", soft=_OPEN_FILES, hard=_OPEN_FILES),
+        Ulimit(name="core", soft=0, hard=0),
+    ]
+    if spec.source is None:
+        limits.append(Ulimit(name="fsize", soft=spec.disk_mb * _MB, hard=spec.disk_mb * _MB))
+    host_config = client.create_host_config(
+        auto_remove=True,
+        network_mode=spec.network,
+        mem_limit=spec.memory_mb * _MB,
+        memswap_limit=spec.memory_mb * _MB,
+        nano_cpus=int(spec.cpus * 1e9),
+        pids_limit=spec.pids,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        read_only=spec.source is not None,
+        tmpfs=_mounts(spec),
+        ulimits=limits,
+        log_config=LogConfig(type="none"),
+    )
+    with engine_errors("the sandbox's container cannot be made"):
+        client.create_container(
+            image,
+            entrypoint=boot()[:1],
+            command=boot()[1:],
+            name=name,
+            user=spec.user,
+            hostname="box" if spec.network == "none" else None,
+            environment={"HOME": _HOME, **ENVIRONMENT, **spec.env},
+            labels=labels(spec.session),
+            stdin_open=True,
+            healthcheck={"test": ["NONE"]},
+            host_config=host_config,
+        )
+
+
+def _remove(client: APIClient, name: str) -> None:
+    """Remove a container and wait until it is gone; that it already is does not matter."""
+    import time
+
+    from docker.errors import APIError, NotFound
+
+    until = time.monotonic() + _GONE_AFTER_S
+    # An engine that is gone itself leaves the container to the next run's reaper.
+    with contextlib.suppress(SandboxError), engine_errors("the sandbox's container cannot be removed"):
+        while time.monotonic() < until:
+            try:
+                client.remove_container(name, force=True, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409:  # "removal of container is already in progress"
+                    raise
+                time.sleep(0.02)
+
+
+class DockerEngine:
+    """A container. Its first process (init.sh) ends with our connection to it, so also when we are killed."""
+
+    def __init__(self, client: APIClient, spec: DockerSpec, container: str) -> None:
+        self._client = client
+        self._spec = spec
+        self._container = container
+        self._control: SocketConnection | None = None
+        self._ended = False
+        self._complaint = ""
+        self.workdir = spec.workdir
+        self.scratch = _SCRATCH
+        self.base = _BASE
+        self.name = f"docker:{container.removeprefix('qcode-')}"
+        self.first_tag = secrets.randbits(40) << TAG_BITS
+
+    async def start(self) -> None:
+        """Start the container. Raises: SandboxError."""
+
+        def attach_and_start() -> socket.socket:
+            with engine_errors("the sandbox's container cannot be started"):
+                attached = self._client.attach_socket(self._container, {"stdin": 1, "stdout": 1, "stream": 1})
+                control = own_socket(attached)
+                try:
+                    self._client.start(self._container)
+                except BaseException:
+                    control.close()
+                    raise
+                return control
+
+        control = await asyncio.to_thread(attach_and_start)
+        self._control = await over_socket(control, lambda _: None, self._control_ended)
+        self._control.write(script("init.sh"))
+
+    def _control_ended(self) -> None:
+        self._ended = True
+
+    async def close(self) -> None:
+        """Let the container end."""
+        if self._control:
+            await self._control.close()
+
+    async def connect(self, channel: Channel, kind: str) -> None:
+        def run_bash() -> socket.socket:
+            with engine_errors("no process can be started in the sandbox"):
+                made = self._client.exec_create(
+                    self._container, boot(kind, self.workdir, "contained"), stdin=True, workdir=self.workdir
+                )
+                return own_socket(self._client.exec_start(made["Id"], socket=True))
+
+        if self._ended:
+            raise SandboxLost(f"{self.name} is gone: {await self.lost()}")
+        sock = await to_the_end(asyncio.to_thread(run_bash))
+        connection = await over_socket(sock, channel.feed, channel.ended)
+        if not await channel.opened(connection):
+            await channel.close()
+            raise SandboxError("no process can be started in the sandbox, or its image has no bash")
+
+    def kill(self, tag: int) -> None:
+        if self._control:
+            self._control.write(b"kill %d\n" % tag)
+
+    def kill_all(self) -> None:
+        if self._control:
+            self._control.write(b"all\n")
+
+    async def lost(self) -> str:
+        from docker.errors import NotFound
+
+        def state() -> str:
+            try:
+                with engine_errors("the container cannot be inspected"):
+                    found: dict[str, Any] = self._client.inspect_container(self._container)["State"]
+            except SandboxLost as error:
+                return str(error)
+            except SandboxError as error:
+                return "it was removed" if isinstance(error.__cause__, NotFound) else str(error)
+            if found.get("Running"):
+                return ""
+            return "it ran out of memory" if found.get("OOMKilled") else "it was stopped"
+
+        return await asyncio.to_thread(state)
+
+    def check_path(self, path: str, *, writing: bool) -> None:
+        """Every path may be tried: what is inside is all there is."""
+
+    def complaint(self) -> str:
+        said, self._complaint = self._complaint, ""
+        return said
+
+    async def protect(self, made: str) -> None:
+        def copy_as_root() -> None:
+            with engine_errors("no process can be started in the sandbox"):
+                copy = self._client.exec_create(self._container, ["cp", "-r", made, self.base], user="0:0")
+                said = self._client.exec_start(copy["Id"])
+                if self._client.exec_inspect(copy["Id"])["ExitCode"] != 0:
+                    raise SandboxError(f"the sandbox could not be set up: {said.decode(errors='replace').strip()}")
+
+        await asyncio.to_thread(copy_as_root)
+
+    async def watch_disk(self) -> None:
+        """Kill what runs when the writable layer has grown beyond its size; for images with a tree of their own."""
+        limit, before = self._spec.disk_mb * _MB, 0
+
+        def layer_size() -> int:
+            with engine_errors("the container's size cannot be read"):
+                found = self._client.containers(filters={"name": self._container}, size=True)
+            return int(found[0].get("SizeRw") or 0) if found else 0
+
+        while not self._ended:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            with contextlib.suppress(SandboxError):
+                size = await asyncio.to_thread(layer_size)
+                if size > limit and size > before:
+                    self._complaint = f"killed: the sandbox's disk of {self._spec.disk_mb} MB is full"
+                    self.kill_all()
+                before = size

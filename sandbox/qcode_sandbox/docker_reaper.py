@@ -1,0 +1,52 @@
+"""Labels that say whose a container is, and the removal of those whose owner was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from qcode_sandbox.docker_client import engine_errors
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.owner import Owner
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_LEASE_S = 48 * 3600
+
+
+def labels(session: str) -> dict[str, str]:
+    """Labels of a container of this process."""
+    return {
+        "qcode": "1",
+        "qcode.session": session,
+        "qcode.owner": Owner.current().text,
+        "qcode.lease": str(int(time.time()) + _LEASE_S),
+    }
+
+
+def reap_stale(client: APIClient) -> list[str]:
+    """Remove the containers whose owner is gone, and return their ids; blocking.
+
+    A container of a living process is never touched. Where the owner cannot be looked for, because it runs on another
+    machine or in another process namespace, the container's lease decides. Raises: SandboxError.
+    """
+    with engine_errors("the engine's containers cannot be listed"):
+        known = client.containers(all=True, filters={"label": "qcode=1"})
+    reaped = []
+    for container in known:
+        marks = container.get("Labels") or {}
+        owner = Owner.parse(marks.get("qcode.owner", ""))
+        lease = marks.get("qcode.lease", "")
+        if (owner and owner.is_gone()) or (lease.isdigit() and int(lease) < time.time() and not _is_ours(owner)):
+            # Another qcode may be reaping it at this moment.
+            with contextlib.suppress(SandboxError), engine_errors("a left container cannot be removed"):
+                client.remove_container(container["Id"], force=True, v=True)
+                reaped.append(str(container["Id"]))
+    return reaped
+
+
+def _is_ours(owner: Owner | None) -> bool:
+    here = Owner.current()
+    return owner is not None and (owner.machine, owner.namespace) == (here.machine, here.namespace)

@@ -1,0 +1,84 @@
+"""Opening and closing a sandbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from qcode_sandbox import baseline, programs
+from qcode_sandbox.box import Box, Engine
+from qcode_sandbox.cleanup import to_the_end
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.output import Output
+from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
+from qcode_sandbox.source import archive
+from qcode_sandbox.specs import DockerSpec, HostSpec, SandboxSpec, Source
+
+_FILL_TIMEOUT_S = 600.0
+_HOST_DISK_MB = 20_000
+
+
+@asynccontextmanager
+async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
+    """A sandbox, ready, and gone when the context is left, however it is left. Raises: SandboxError."""
+    match spec:
+        case HostSpec():
+            from qcode_sandbox.host_engine import HostEngine, reap_stale
+
+            await asyncio.to_thread(reap_stale)
+            host = HostEngine(spec)
+            try:
+                async with _box(host, spec.source, disk_mb=_HOST_DISK_MB) as box:
+                    yield box
+            finally:
+                await to_the_end(host.close())
+        case DockerSpec():
+            from qcode_sandbox.docker_engine import open_container
+
+            async with open_container(spec) as container:  # noqa: SIM117
+                async with _box(container, spec.source, disk_mb=spec.disk_mb) as box:
+                    yield box
+
+
+@asynccontextmanager
+async def _box(engine: Engine, source: Source | None, *, disk_mb: int) -> AsyncIterator[Box]:
+    box = Box(engine)
+    try:
+        if source:
+            await _copy_in(box, source, disk_mb * 1_000_000)
+        await _remember_tree(box, engine, whole_tree=source is not None)
+        yield box
+    finally:
+        await to_the_end(box.close())
+
+
+async def _copy_in(box: Box, source: Source, limit: int) -> None:
+    file, size = await asyncio.to_thread(archive, source, limit=limit)
+    with file:
+        output = Output(OUTPUT_LIMIT)
+        result = await box.run(
+            programs.unpack(box.workdir, size),
+            timeout_s=_FILL_TIMEOUT_S,
+            output=output,
+            payload=file,
+            payload_size=size,
+        )
+    if result.exit_code:
+        raise SandboxError(f"the repository could not be copied into the sandbox: {_last_line(output)}")
+
+
+async def _remember_tree(box: Box, engine: Engine, *, whole_tree: bool) -> None:
+    made = f"{engine.scratch}/made"
+    await _work(box, baseline.make(workdir=box.workdir, repository=made, whole_tree=whole_tree))
+    await engine.protect(made)
+    await _work(box, baseline.adopt(workdir=box.workdir, repository=made))
+
+
+async def _work(box: Box, program: str) -> None:
+    output = Output(OUTPUT_LIMIT)
+    result = await box.run(program, timeout_s=_FILL_TIMEOUT_S, output=output)
+    if result.exit_code:
+        raise SandboxError(f"the sandbox could not be set up: {_last_line(output)}")
+
+
+def _last_line(output: Output) -> str:
+    return output.text().strip().rsplit("\n", 1)[-1][-500:] or "no reason given"
