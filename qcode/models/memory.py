@@ -40,7 +40,7 @@ class Fit(StrEnum):
 
 def detect_memory(*, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> Memory:
     """Look at /proc/meminfo, the control group (v1 and v2) and nvidia-smi, where there is one."""
-    return Memory(ram=min(_free_ram(proc), *_group_rooms(proc, cgroup)), gpu=_free_gpu())
+    return Memory(ram=min((_free_ram(proc), *_group_rooms(proc, cgroup))), gpu=_free_gpu())
 
 
 def bytes_needed(card: ModelCard, tokens: int = SESSION_TOKENS) -> int:
@@ -74,7 +74,6 @@ def _group_rooms(proc: Path, cgroup: Path) -> Iterator[int]:
     Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of Linux. Cached file pages count as used
     there, though the kernel gives them back: inactive_file is added again.
     """
-    yield _free_ram(proc)
     with contextlib.suppress(OSError):
         for line in (proc / "self/cgroup").read_text().splitlines():
             _, controllers, group = line.split(":", 2)

@@ -118,7 +118,8 @@ def verify(card: ModelCard, advance: Advance = ignore) -> Receipt:
     """Hash the files of a pulled model again and renew its receipt.
 
     The registry's digest decides; where it has none, the one recorded at download. A damaged file is hashed
-    again at every start until it is replaced. Raises: ConfigError when the model is not there, ModelFileError when it is damaged.
+    again at every start until it is replaced.
+    Raises: ConfigError when the model is not there, ModelFileError when it is damaged.
     """
     if not is_pulled(card):
         raise ConfigError(f"model {card.name} is not on this machine: run `qcode models pull {card.name}`")
