@@ -34,17 +34,18 @@ def probe_hf(repository: str, path: str, revision: str, _: str) -> Answer:
 
 def fetch_hf(repository: str, path: str, revision: str, folder: str) -> Answer:
     """The library's own download starts again from nothing after a kill, so the bytes are asked for here, by ranges."""
-    from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub import get_hf_file_metadata, get_session, get_token, hf_hub_url
 
     url = hf_hub_url(repository, path, revision=revision or None)
     found = get_hf_file_metadata(url, timeout=_METADATA_TIMEOUT_S)
     if found.size is None:
         return {"error": "unreachable", "reason": "the hub does not tell the size of the file"}
     partial = Path(folder) / f"{found.etag}.part"
+    token = get_token()
+    authorization = {"Authorization": f"Bearer {token}"} if token else {}
     failures = 0
     while (start := partial.stat().st_size if partial.exists() else 0) < found.size:
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+        headers = {**authorization, "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
         try:
             with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
                 response.raise_for_status()
