@@ -44,6 +44,7 @@ def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseMo
     for name, field in args.model_fields.items():
         if name in known:
             known[name] = _converted(known[name], _kind(field), required=field.is_required())
+            _check_text(name, known[name])
     known = {name: value for name, value in known.items() if value is not None}
     try:
         return args.model_validate(known)
@@ -55,6 +56,12 @@ def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseMo
             lines.append(f"Unknown: {', '.join(unknown[:5])}.")
         form = ", ".join(name if field.is_required() else f"[{name}]" for name, field in args.model_fields.items())
         raise ToolError("\n".join([*lines, f"Call it as {tool}({form})."])) from error
+
+
+def _check_text(name: str, value: Any) -> None:
+    if isinstance(value, str) and (found := re.search("[\0\ud800-\udfff]", value)):
+        what = "a NUL character" if found[0] == "\0" else f"half a character (\\u{ord(found[0]):04x})"
+        raise ToolError(f"`{name}` contains {what}, which no file, name or command can: leave it out")
 
 
 def _complaint(name: str, field: FieldInfo, known: dict[str, Any]) -> str:
@@ -107,6 +114,11 @@ def _renamed(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     """Each argument under its field's name; other names count only where the right one was not given."""
     plain = {_plain(name): value for name, value in given.items()}
     known = {name: value for name, value in plain.items() if name in args.model_fields}
+    # The range of lines as the other tool set has it.
+    if "end_line" in args.model_fields and not {"start_line", "end_line"} & set(known):
+        lines = _pair(next((plain[name] for name in ("view_range", *_ALIASES["view_range"]) if name in plain), None))
+        if isinstance(lines, tuple):
+            known["start_line"], known["end_line"] = lines
     for name in args.model_fields:
         if name in known:
             continue
@@ -125,9 +137,9 @@ def _converted(value: Any, kind: type, *, required: bool) -> Any:
         return _integer(value)
     if kind is tuple:
         return _pair(value)
-    if isinstance(value, dict | list):
+    if isinstance(value, dict):
         return json.dumps(value, indent=2, ensure_ascii=False)
-    return value if value is None or isinstance(value, str) else str(value)
+    return value if value is None or isinstance(value, str | list) else str(value)
 
 
 def _integer(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Files of a sandbox by the paths that a model gives, with errors that say what to do instead."""
 
+import difflib
 import errno
 import posixpath
 import shlex
@@ -57,12 +58,16 @@ class IsFolder(ToolError):
         self.path = path
 
 
+def bare(path: str) -> str:
+    """The path without the white space and quotes that some models put round it."""
+    return path.strip().strip("`'\"")
+
+
 def resolve(sandbox: Sandbox, path: str) -> str:
     """The absolute path in the sandbox of a path that a model gives. Raises: ToolError."""
+    path = bare(path)
     if not path:
         raise ToolError("path is empty: give a path relative to the repository, such as src/main.py")
-    if "\0" in path:
-        raise ToolError("path contains a NUL character")
     return posixpath.normpath(posixpath.join(sandbox.workdir, path)).replace("//", "/")
 
 
@@ -147,8 +152,6 @@ async def missing(sandbox: Sandbox, path: str) -> ToolError:
 
 def closest(path: str, names: list[str]) -> list[str]:
     """Up to three of `names` that are most like `path`: first those with its file name."""
-    import difflib
-
     wanted = posixpath.basename(path.rstrip("/")).lower()
     by_base: dict[str, list[str]] = {}
     for name in names:
@@ -167,6 +170,7 @@ def meant(sandbox: Sandbox, path: str) -> list[str]:
 
     Raises: ToolError.
     """
+    path = bare(path)
     full = resolve(sandbox, path)
     root = sandbox.workdir.rstrip("/")
     first, _, rest = full.lstrip("/").partition("/")

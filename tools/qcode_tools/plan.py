@@ -92,7 +92,7 @@ def overwriting(file: File, text: str) -> Plan:
     if text == old.text and old.text:
         raise ToolError(f"{file.shown} has exactly this content already: nothing was changed")
     new = old.splice(0, len(old.text), text)
-    counts = f"had {old.line_count} lines, has {new.line_count}"
+    counts = f"{old.line_count} lines before, {new.line_count} now"
     words = f"Replaced all of {file.shown} ({counts}). undo_edit would take it back."
     return _plan(file, old, new, words=words, lines=None)
 
@@ -134,7 +134,8 @@ def not_found(file: File, old: str, new: str, misses: int) -> str:
     if closest is None:
         said.append("Nothing in the file is like it: view the file, or find the right one with grep.")
     else:
-        said.append(f"The closest is at lines {closest.first}-{closest.last}:")
+        where = f"line {closest.first}" if closest.first == closest.last else f"lines {closest.first}-{closest.last}"
+        said.append(f"The closest is at {where}:")
         said.append(show.region(text, closest.first, closest.last))
         said.append(closest.difference)
     if misses >= 2:

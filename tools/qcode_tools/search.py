@@ -36,7 +36,7 @@ class _Hits:
 
 async def glob(sandbox: Sandbox, pattern: str, path: str) -> ToolOutput:
     """Names of files. Raises: ToolError, SandboxError."""
-    if not pattern or pattern.startswith("!") or "\0" in pattern:
+    if not pattern or pattern.startswith("!"):
         raise ToolError(f"{pattern!r} is not a pattern: write one such as **/*.py or src/*.c")
     folder = await files.existing(sandbox, path)
     if pattern.startswith(folder + "/"):
@@ -60,7 +60,7 @@ async def grep(sandbox: Sandbox, pattern: str, path: str, include: str | None) -
 
     Raises: ToolError, SandboxError.
     """
-    if not pattern or "\0" in pattern:
+    if not pattern:
         raise ToolError("pattern is empty: give a regular expression or a word to look for")
     target = await files.existing(sandbox, path)
     hits = await _with_rg(sandbox, pattern, target, include)

@@ -17,8 +17,6 @@ async def bash(ctx: ToolContext, command: str, timeout_s: int) -> ToolOutput:
     command = unfenced(command).strip("\n")
     if not command.strip():
         raise ToolError("command is empty: give a command to run")
-    if "\0" in command:
-        raise ToolError("command contains a NUL character")
     seconds = min(max(1, timeout_s), MOST_SECONDS)
     live = LiveCleaner(ctx.emit)
     ran = await ctx.sandbox.shell(command, timeout_s=seconds, on_output=live.feed)
@@ -26,8 +24,8 @@ async def bash(ctx: ToolContext, command: str, timeout_s: int) -> ToolOutput:
     said = [output] if (output := clean(ran.output).rstrip()) else []
     if ran.timed_out:
         said.append(
-            f"[timed out after {seconds} s and was killed. It may have waited for input, which is empty here; "
-            f"give a longer timeout (up to {MOST_SECONDS}) if it only needs more time]"
+            f"[timed out after {seconds} s and was killed; if it only needs more time, give a longer timeout "
+            f"(at most {MOST_SECONDS})]"
         )
     elif ran.oom_killed:
         said.append("[killed: out of memory]")

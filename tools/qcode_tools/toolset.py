@@ -82,7 +82,7 @@ class Toolset:
             extra["whole_output"] = path
         return ToolResult(
             call_id=call_id,
-            name=name,
+            name=visible(name),
             status=Status.OK if output.ok else Status.ERROR,
             content=content,
             display=shorten(visible(output.display), _DISPLAY_LIMIT, "not shown"),

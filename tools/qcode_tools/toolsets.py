@@ -1,5 +1,6 @@
 """The tool sets that there are, as data over the same functions: "swe" and "small"."""
 
+import shlex
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -30,8 +31,16 @@ class _Args(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True)
 
 
+def _joined(given: Any) -> Any:
+    """A command that is given as a list of words, with or without a shell in front."""
+    if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
+        return given
+    shell_first = len(given) == 3 and given[0] in {"bash", "sh", "/bin/bash", "/bin/sh"} and given[1] in {"-c", "-lc"}
+    return given[2] if shell_first else shlex.join(given)
+
+
 class BashArgs(_Args):
-    command: str
+    command: Annotated[str, BeforeValidator(_joined)]
     timeout: int = Field(shell.DEFAULT_SECONDS, description=f"seconds, {shell.DEFAULT_SECONDS} if not given")
 
 
