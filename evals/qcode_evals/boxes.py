@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 
 from qcode_evals.dataset import Instance
-from qcode_sandbox import open_sandbox
+from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.protocol import Sandbox
 from qcode_sandbox.specs import DockerSpec
 

@@ -98,7 +98,7 @@ async def _main(args: argparse.Namespace) -> int:
     instances = select(load(args.dataset), ids=tuple(args.instance), limit=args.limit)
     results = Results(args.out.absolute(), resume=args.resume)
     progress = progress_for(len(instances), verbose=args.verbose)
-    agent = await _agent(args, results.folder)
+    agent = _agent(args, results.folder)
     try:
         images = Images(await pip_settings(), on_line=progress.build)
         run = Run(
@@ -120,7 +120,7 @@ async def _main(args: argparse.Namespace) -> int:
     return _summary(args, instances, attempts)
 
 
-async def _agent(args: argparse.Namespace, folder: Path) -> "Agent":
+def _agent(args: argparse.Namespace, folder: Path) -> "Agent":
     from qcode_evals.agents import Empty, Gold
 
     match args.agent:
@@ -129,9 +129,23 @@ async def _agent(args: argparse.Namespace, folder: Path) -> "Agent":
         case "empty":
             return Empty()
         case _:
-            from qcode_evals.product import product_agent
+            from qcode.app.wiring import RunOptions
+            from qcode_evals.product import product
 
-            return await product_agent(args, folder)
+            options = RunOptions(
+                repo=Path(),
+                model=args.model,
+                base_url=args.base_url,
+                tools=args.tools,
+                temperature=args.temperature,
+                seed=args.seed,
+                max_turns=args.max_turns,
+                max_tokens=args.max_tokens,
+                max_seconds=args.max_seconds,
+                slots=args.workers,
+                notice=lambda line: print(line, file=sys.stderr),
+            )
+            return product(options, folder)
 
 
 def _summary(args: argparse.Namespace, instances: "Sequence[Instance]", attempts: "Sequence[Attempt]") -> int:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from qcode_evals.dataset import FilesSource, Instance, SdistSource
 from qcode_evals.sources import PipSettings, SourceError, fetch
+from qcode_sandbox import debian
 from qcode_sandbox.errors import SandboxError
-from qcode_sandbox.images import build_image, debootstrap_base, image_exists
+from qcode_sandbox.images import build_image, ensure_image, image_exists
+from qcode_sandbox.specs import DEFAULT_IMAGE
 
 PACKAGES = ("python3", "python3-venv", "python3-dev", "python3-pip", "gcc", "libc6-dev", "git", "ca-certificates")
-"""Debian packages of every base image."""
+"""Debian packages of every base image, beside those of the sandbox's own."""
 
 SANDBOX_USER = "1000:1000"
 """Owner of the tree in an instance's image: the user that a sandbox runs commands as."""
@@ -57,7 +59,7 @@ def _argument(name: str, value: str) -> str:
 
 def base_tag(suite: str) -> str:
     """Name of the base image of a Debian suite."""
-    return _tag("eval-base", suite, PACKAGES) + f"-{suite}"
+    return _tag("eval-base", debian.base_tag(suite), PACKAGES) + f"-{suite}"
 
 
 def environment_tag(instance: Instance) -> str:
@@ -80,9 +82,8 @@ def environment_dockerfile(instance: Instance, pip: PipSettings | None, certific
             f"FROM {base_tag(environment.suite)}",
             *([f"COPY ca.crt {certificates}"] if certificates else []),
             *(_argument(name, value) for name, value in sorted(settings.items())),
-            # The sandbox's user gets a name, which some tests ask for. git refuses a repository of another user, which
-            # guards nothing in a container that holds one repository.
-            _run("useradd --uid 1000 --create-home --shell /bin/bash dev", "git config --system safe.directory '*'"),
+            # git refuses a repository of another user, which guards nothing in a container that holds only one.
+            _run("git config --system safe.directory '*'"),
             *(_run(command) for command in environment.env_install),
             _ENVIRONMENT,
             f"WORKDIR {environment.workdir}",
@@ -155,7 +156,15 @@ class Images:
             self._ready.add(tag)
 
     async def _build_base(self, tag: str, suite: str) -> None:
-        await debootstrap_base(suite, PACKAGES, tag, on_line=lambda line: self._on_line(tag, line))
+        """On the sandbox's own image of the suite, so that a machine that has one makes it only once."""
+        sandbox = await ensure_image(f"{DEFAULT_IMAGE}:{suite}", lambda line: self._on_line(tag, line))
+        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
+            install = (
+                f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {' '.join(PACKAGES)}"
+            )
+            cleanup = "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+            dockerfile = f"FROM {sandbox}\n{_run('apt-get update -q', install, cleanup)}\n"
+            await self._build(Path(name), dockerfile, tag, network="host")
 
     async def _build_environment(self, tag: str, instance: Instance) -> None:
         suite = instance.environment.suite

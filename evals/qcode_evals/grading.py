@@ -5,7 +5,6 @@ one that the container reports, not one that the log claims.
 """
 
 import secrets
-import shlex
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,6 +16,9 @@ from qcode_sandbox.protocol import ExecResult, Sandbox
 _PATCH_FILE = "/tmp/candidate.patch"
 _SCRIPT_FILE = "/tmp/eval.sh"
 _APPLY_S = 120.0
+
+# Set for agents in every sandbox; a test suite's own results depend on them (pytest's on CI).
+_UNSET = "-u CI -u TERM -u PYTHONDONTWRITEBYTECODE"
 _LOG_LIMIT = 50_000_000
 """Characters of a test log that are kept; what comes after is dropped, and with it the end mark."""
 
@@ -173,7 +175,7 @@ async def grade(instance: Instance, patch: str, sandbox: Sandbox) -> Grade:
 
     limit = instance.environment.timeout_s
     result = await sandbox.exec(
-        f"exec bash {shlex.quote(_SCRIPT_FILE)}",
+        f"exec env {_UNSET} bash {_SCRIPT_FILE}",
         timeout_s=limit,
         cwd=instance.environment.workdir,
         on_output=keep,

@@ -1,6 +1,6 @@
 """Test logs to a table of statuses, by the parsers that SWE-bench's rows name.
 
-Behaviour, not code, follows swebench 5.0.2: names are cut at the first blank (a parameter with a blank in it keeps its
+Behaviour, not code, follows swebench 5.0.2. Most cut names at the first blank (a parameter with a blank in it keeps its
 first word only), because the lists of the data sets were made that way.
 """
 
@@ -39,15 +39,18 @@ _PARAMETER = re.compile(r"(.*?)\[(.*)\]")
 _SYMPY_HEADING = re.compile(r"_* (.*)\.py:(.*) _*")
 
 
+def _is_skip_count(words: list[str]) -> bool:
+    """ "SKIPPED [2] a.py:3: reason" counts tests, it does not name one."""
+    return words[0] == Status.SKIPPED and re.fullmatch(r"\[\d+\]", words[1]) is not None
+
+
 def _summary_line(line: str) -> tuple[str, Status] | None:
     """Name and status of a line of pytest's `-rA` summary such as "FAILED a.py::test - reason"."""
     found = _STATUS.match(line)
     if found is None:
         return None
     words = (line.replace(" - ", " ") if found[0] == Status.FAILED else line).split()
-    if len(words) < 2 or words[0] not in _NAMES:
-        return None
-    if words[0] == Status.SKIPPED and re.fullmatch(r"\[\d+\]", words[1]):  # "SKIPPED [2] a.py:3: reason" is a count
+    if len(words) < 2 or words[0] not in _NAMES or _is_skip_count(words):
         return None
     return words[1], Status(words[0])
 
@@ -70,17 +73,18 @@ def _pytest_options(log: str) -> Statuses:
 
 
 def _pytest_v2(log: str) -> Statuses:
-    """Like pytest, but colours are taken out, and "a.py::test PASSED" is understood too."""
+    """Whole names, blanks included; colours are taken out, and "a.py::test PASSED" is understood too."""
     statuses: Statuses = {}
     for raw in log.split("\n"):
         line = _SGR.sub("", raw).translate(_CONTROL)
         if _STATUS.match(line):
-            if entry := _summary_line(line):
-                statuses[entry[0]] = entry[1]
+            words = (line.split(" - ", 1)[0] if line.startswith(Status.FAILED) else line).split()
+            if len(words) >= 2 and words[0] in _NAMES and not _is_skip_count(words):
+                statuses[" ".join(words[1:])] = Status(words[0])
         elif line.endswith(tuple(Status)):
             words = line.split()
-            if len(words) >= 2 and words[1] in _NAMES:
-                statuses[words[0]] = Status(words[1])
+            if len(words) >= 2 and words[-1] in _NAMES:
+                statuses[" ".join(words[:-1])] = Status(words[-1])
     return statuses
 
 

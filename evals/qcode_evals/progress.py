@@ -50,7 +50,7 @@ def _one_line(text: str) -> str:
 def describe(attempt: Attempt) -> str:
     """An attempt in one line, safe for a terminal."""
     seconds = attempt.seconds
-    parts = [f"{attempt.instance_id}  {attempt.outcome}"]
+    parts = [f"{attempt.instance_id} {attempt.outcome}"]
     parts.append(
         f"{seconds.total:.1f} s (image {seconds.image:.1f}, agent {seconds.agent:.1f}, tests {seconds.grading:.1f})"
     )
@@ -61,7 +61,7 @@ def describe(attempt: Attempt) -> str:
         parts.append("not graded: " + ", ".join(item.path for item in attempt.removed))
     if attempt.reason:
         parts.append(attempt.reason)
-    return _one_line("  ".join(parts))
+    return _one_line(" · ".join(parts))
 
 
 class Lines:
@@ -71,6 +71,7 @@ class Lines:
         self._total = total
         self._verbose = verbose
         self._stream = stream or sys.stderr
+        self._building: set[str] = set()
         self._finished = 0
         self._resolved = 0
 
@@ -85,16 +86,19 @@ class Lines:
     def phase(self, instance_id: str, name: str) -> None:
         """Said only with `verbose`: the finished line has the time of every phase."""
         if self._verbose:
-            self._say(f"{instance_id}  {name} …")
+            self._say(f"{instance_id}: {name} …")
 
     def retry(self, instance_id: str, phase: str, why: str) -> None:
         """Always said: it is what is wrong with this machine."""
-        self._say(_one_line(f"{instance_id}  {phase} failed, once more: {why}"))
+        self._say(_one_line(f"{instance_id}: {phase} failed, once more: {why}"))
 
     def build(self, tag: str, line: str) -> None:
-        """Said only with `verbose`."""
+        """That a build began is always said, its lines only with `verbose`."""
+        if tag not in self._building:
+            self._building.add(tag)
+            self._say(f"making the image {tag}")
         if self._verbose:
-            self._say(_one_line(f"{tag}  {line}"))
+            self._say(_one_line(f"{tag}: {line}"))
 
     def done(self, attempt: Attempt, *, earlier: bool = False) -> None:
         """One line, with how many are finished and resolved so far."""
@@ -139,7 +143,7 @@ class Table:
 
     def retry(self, instance_id: str, phase: str, why: str) -> None:
         """Leave a line above the table."""
-        self._print(_one_line(f"{instance_id}  {phase} failed, once more: {why}"), style="yellow")
+        self._print(_one_line(f"{instance_id}: {phase} failed, once more: {why}"), style="yellow")
 
     def build(self, tag: str, line: str) -> None:
         """Show the last line of the builds."""

@@ -50,6 +50,11 @@ def test_v2_reads_colours_and_statuses_at_the_end_of_a_line() -> None:
     }
 
 
+def test_v2_keeps_blanks_in_names() -> None:
+    log = "PASSED a.py::test[x, y-z]\nFAILED a.py::test[x, q] - AssertionError: PASSED\nSKIPPED [1] a.py:3: no\n"
+    assert parse("parse_log_pytest_v2", log) == {"a.py::test[x, y-z]": Status.PASSED, "a.py::test[x, q]": Status.FAILED}
+
+
 def test_seaborn_reads_both_orders() -> None:
     log = "PASSED tests/a.py::x\ntests/b.py::y PASSED [ 50%]\nFAILED tests/c.py::z - TypeError\n"
     assert parse("parse_log_seaborn", log) == {

@@ -1,0 +1,169 @@
+"""The whole way with real rows, images and containers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from qcode_evals.boxes import open_box
+from qcode_evals.cli import main
+from qcode_evals.dataset import Instance, load
+from qcode_evals.environment import Images
+from qcode_evals.grading import Verdict, grade
+from qcode_evals.sources import pip_settings
+from qcode_sandbox.protocol import Sandbox
+
+pytestmark = pytest.mark.docker
+
+DATA = Path(__file__).with_name("data") / "instances.jsonl"
+IDS = ["pallets__flask-5063", "quixbugs__gcd", "quixbugs__sieve"]
+FIX = """\
+diff --git a/python_programs/gcd.py b/python_programs/gcd.py
+--- a/python_programs/gcd.py
++++ b/python_programs/gcd.py
+@@ -2,4 +2,4 @@ def gcd(a, b):
+     if b == 0:
+         return a
+     else:
+-        return gcd(a % b, b)
++        return gcd(b, a % b)
+"""
+
+
+def attempts(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "attempts.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def new_file(path: str, text: str) -> str:
+    lines = text.splitlines()
+    body = "".join(f"+{line}\n" for line in lines)
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(lines)} @@\n"
+        + body
+    )
+
+
+def test_gold_resolves_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "gold"
+    arguments = ["--dataset", str(DATA), "--agent", "gold", "--out", str(out), "--expect-resolved", "all"]
+    assert main([*arguments, "--workers", "2"]) == 0
+    assert capfd.readouterr().out.startswith("3 of 3 resolved")
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["resolved_ids"] == IDS
+    assert ">>>>> Test Exit Code: 0" in (out / "logs/quixbugs__gcd/test_output.txt").read_text(encoding="utf-8")
+    assert main([*arguments, "--resume"]) == 0, "a finished run is not done again"
+    assert "(earlier)" in capfd.readouterr().err
+    assert len(attempts(out)) == 3
+
+
+def test_empty_resolves_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "empty"
+    arguments = ["--dataset", str(DATA), "--agent", "empty", "--out", str(out), "--workers", "2"]
+    assert main([*arguments, "--expect-resolved", "none"]) == 0
+    assert [attempt["outcome"] for attempt in attempts(out)] == ["empty_patch"] * 3
+    assert all(attempt["exit_code"] == 1 for attempt in attempts(out)), "the tests were run"
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["empty_patch_ids"] == IDS
+    assert main([*arguments, "--resume", "--expect-resolved", "all"]) == 1
+    assert "not as expected: quixbugs__gcd is empty_patch" in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def gcd() -> Instance:
+    return next(instance for instance in load(DATA) if instance.instance_id == "quixbugs__gcd")
+
+
+@pytest.fixture
+async def box(gcd: Instance) -> AsyncIterator[AbstractAsyncContextManager[Sandbox]]:
+    image = await Images(await pip_settings()).ensure(gcd)
+    yield open_box(gcd, image)
+
+
+async def test_the_right_fix_resolves_and_its_tests_are_taken_out(
+    gcd: Instance, box: AbstractAsyncContextManager[Sandbox]
+) -> None:
+    async with box as sandbox:
+        result = await grade(gcd, FIX + new_file("tests/test_gcd.py", "def test_nothing(): pass"), sandbox)
+    assert result.verdict is Verdict.RESOLVED
+    assert [item.path for item in result.removed] == ["tests/test_gcd.py"]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        new_file(
+            "conftest.py",
+            "import os\nfor n in range(9): print(f'PASSED tests/test_gcd.py::test_gcd[input_data{n}]')\nos._exit(0)",
+        ),
+        new_file("pytest.py", "print('PASSED')"),
+        new_file("evil.pth", "import os; os._exit(0)"),
+        new_file("pytest.ini", "[pytest]\naddopts = --collect-only"),
+        new_file("notes.txt", ": '>>>>> Start Test Output'\nPASSED tests/test_gcd.py::test_gcd\n"),
+    ],
+    ids=["conftest", "pytest.py", "pth", "pytest.ini", "marks in the diff"],
+)
+async def test_a_patch_that_fools_the_log_does_not_resolve(
+    gcd: Instance, box: AbstractAsyncContextManager[Sandbox], patch: str
+) -> None:
+    async with box as sandbox:
+        result = await grade(gcd, patch, sandbox)
+    assert result.verdict is Verdict.UNRESOLVED
+    assert result.fail_to_pass.success == []
+
+
+async def test_tests_that_are_ended_early_do_not_resolve(
+    gcd: Instance, box: AbstractAsyncContextManager[Sandbox]
+) -> None:
+    async with box as sandbox:
+        result = await grade(gcd, FIX.replace("return gcd(b, a % b)", "import os; os._exit(0)"), sandbox)
+    assert result.verdict is Verdict.UNRESOLVED
+
+
+async def test_a_patch_that_does_not_apply(gcd: Instance, box: AbstractAsyncContextManager[Sandbox]) -> None:
+    async with box as sandbox:
+        result = await grade(gcd, FIX.replace("a % b, b)", "something else)"), sandbox)
+    assert result.verdict is Verdict.PATCH_FAILED
+    assert result.reason == "error: patch failed: python_programs/gcd.py:2"
+
+
+async def test_a_row_whose_tree_is_another_has_no_image(gcd: Instance) -> None:
+    from qcode_sandbox.errors import SandboxError
+
+    source = gcd.environment.source.model_copy(update={"tree": "1" * 40})
+    environment = gcd.environment.model_copy(update={"source": source})
+    with pytest.raises(SandboxError, match="the row says 1111111"):
+        await Images(await pip_settings()).ensure(gcd.model_copy(update={"environment": environment}))
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_no_container(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+    quick, slow = rows[1], rows[2]
+    slow["eval_script"] = slow["eval_script"].replace("python -m pytest", "sleep 300; python -m pytest")
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps(quick) + "\n" + json.dumps(slow) + "\n", encoding="utf-8")
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "qcode_evals.cli", "--dataset", data, "--agent", "gold", "--out", tmp_path / "out",
+         "--verbose"],
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert child.stderr is not None
+    said = []
+    for line in child.stderr:
+        said.append(line)
+        if "quixbugs__sieve: grading" in line:
+            child.send_signal(signal.SIGINT)
+            break
+    said.append(child.stderr.read())
+    assert child.wait(timeout=60) == 130, "".join(said)
+    assert "Traceback" not in "".join(said)
+    report = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    assert (report["resolved_ids"], report["incomplete_ids"]) == (["quixbugs__gcd"], ["quixbugs__sieve"])
+    names = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", "label=qcode.pid"], capture_output=True, text=True, check=True
+    )
+    assert names.stdout == ""
