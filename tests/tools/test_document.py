@@ -53,9 +53,10 @@ def test_bytes_outside_the_edited_lines_do_not_change(
     until = data.draw(st.integers(first, len(lines) - 1))
     new = data.draw(st.text("qr\n", max_size=8))
     starts = [0]
-    for line in document.text.split("\n"):
+    texts = document.text.split("\n")
+    for line in texts:
         starts.append(starts[-1] + len(line) + 1)
-    edited = document.splice(starts[first], starts[until] + len(lines[until][0]), new).encode()
+    edited = document.splice(starts[first], starts[until] + len(texts[until]), new).encode()
     assert edited.startswith(bom + b"".join(raw[:first]))
     kept = lines[until][1].encode(codec) + b"".join(raw[until + 1 :]) + last.encode(codec)
     assert edited.endswith(kept)
@@ -69,6 +70,11 @@ def test_text_of_each_encoding_is_read_and_can_be_extended(name: str) -> None:
     assert document.text == text
     more = document.splice(len(text), len(text), text[:6])
     assert more.encode() == bom + (text + text[:6]).encode(codec)
+
+
+def test_single_foreign_letters_are_not_taken_for_chinese() -> None:
+    text = "Die fünf Äpfel für Jürgen kosten Überraschung, naïve façade, señor\n"
+    assert decode(text.encode("latin-1")).text == text
 
 
 def test_new_lines_take_the_line_end_that_the_file_mostly_has() -> None:

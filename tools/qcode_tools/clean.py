@@ -68,13 +68,17 @@ class LiveCleaner:
     """Cleans output that comes in pieces. What may still change (a progress bar, half a sequence) is held back."""
 
     _HELD_AT_MOST = 16_384
+    _SENT_AT_MOST = 400_000
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
         self._held = ""
+        self._sent = 0
 
     def feed(self, chunk: str) -> None:
-        """Take the next piece; complete lines, and plain text of the unfinished one, go out at once."""
+        """Take the next piece; complete lines, and plain text of the unfinished one, go out at once, up to a bound."""
+        if self._sent >= self._SENT_AT_MOST:
+            return
         text = self._held + chunk
         cut = text.rfind("\n") + 1
         if not re.search(r"[\r\b\x1b\x80-\x9f]", text[cut:]) or len(text) - cut > self._HELD_AT_MOST:
@@ -88,5 +92,10 @@ class LiveCleaner:
         self._send(held)
 
     def _send(self, text: str) -> None:
-        if cleaned := clean(text):
+        cleaned = clean(text)
+        self._sent += len(cleaned)
+        if self._sent >= self._SENT_AT_MOST:
+            self._held = ""
+            cleaned += "\n[more output is not shown as it comes]\n"
+        if cleaned:
             self._emit(cleaned)

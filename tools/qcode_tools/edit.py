@@ -1,23 +1,15 @@
 """Changes of files in a sandbox: replace, insert, create, undo."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools import files, plan
 from qcode_tools.errors import ToolError
 from qcode_tools.history import Change, EditHistory
 from qcode_tools.match import Several
+from qcode_tools.offload import compute
 from qcode_tools.spec import ToolOutput
 from qcode_tools.syntax import new_syntax_error
-
-_LARGE = 200_000
-"""Bytes from which on a file is worked on in a thread."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +28,20 @@ class Editor:
             raise ToolError("old_str and new_str are the same: nothing would change. Write what must be different.")
         async with self.history.lock:
             file = await files.read(self.sandbox, path)
-            match await _compute(len(file.data), plan.replacement, file, old, new):
+            match await compute(len(file.data), plan.replacement, file, old, new):
                 case plan.Plan() as planned:
                     return await self._carry_out(file.path, file.shown, planned)
                 case Several() as several:
                     raise ToolError(plan.ambiguous(file.shown, several))
                 case None:
                     misses = self.history.missed(file.path)
-                    raise ToolError(await _compute(len(file.data), plan.not_found, file, old, new, misses))
+                    raise ToolError(await compute(len(file.data), plan.not_found, file, old, new, misses))
 
     async def insert(self, path: str, line: int, text: str) -> ToolOutput:
         """Put lines after line `line`; 0 is before the first. Raises: ToolError, SandboxError."""
         async with self.history.lock:
             file = await files.read(self.sandbox, path)
-            planned = await _compute(len(file.data), plan.insertion, file, line, _lf(text))
+            planned = await compute(len(file.data), plan.insertion, file, line, _lf(text))
             return await self._carry_out(file.path, file.shown, planned)
 
     async def create(self, path: str, text: str) -> ToolOutput:
@@ -59,10 +51,10 @@ class Editor:
         async with self.history.lock:
             before = await files.read_if_there(self.sandbox, full)
             if before is None:
-                planned = await _compute(len(text), plan.creation, full, name, text)
+                planned = await compute(len(text), plan.creation, full, name, text)
             else:
                 size = len(before) + len(text)
-                planned = await _compute(size, plan.overwriting, files.File(full, name, before), _lf(text))
+                planned = await compute(size, plan.overwriting, files.File(full, name, before), _lf(text))
             return await self._carry_out(full, name, planned)
 
     async def undo(self, path: str) -> ToolOutput:
@@ -84,7 +76,7 @@ class Editor:
             await files.write(self.sandbox, change.path, change.before)
             self.history.undone(change)
             size = len(change.after) + len(change.before)
-            display = await _compute(size, plan.bytes_diff, change.after, change.before, name)
+            display = await compute(size, plan.bytes_diff, change.after, change.before, name)
             return ToolOutput(f"Took back the last edit of {name}:\n{display}".rstrip(), display)
 
     async def _remove(self, path: str, name: str) -> None:
@@ -105,10 +97,3 @@ class Editor:
 
 def _lf(text: str) -> str:
     return text.replace("\r\n", "\n")
-
-
-async def _compute(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call it, in a thread where the size is such that the event loop would wait."""
-    if size < _LARGE:
-        return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)

@@ -3,6 +3,7 @@
 from qcode_tools.clean import LiveCleaner, clean
 from qcode_tools.errors import ToolError
 from qcode_tools.match import unfenced
+from qcode_tools.offload import compute
 from qcode_tools.spec import ToolContext, ToolOutput
 
 DEFAULT_SECONDS = 120
@@ -21,7 +22,8 @@ async def bash(ctx: ToolContext, command: str, timeout_s: int) -> ToolOutput:
     live = LiveCleaner(ctx.emit)
     ran = await ctx.sandbox.shell(command, timeout_s=seconds, on_output=live.feed)
     live.finish()
-    said = [output] if (output := clean(ran.output).rstrip()) else []
+    output = (await compute(len(ran.output), clean, ran.output)).rstrip()
+    said = [output] if output else []
     if ran.timed_out:
         said.append(
             f"[timed out after {seconds} s and was killed; if it only needs more time, give a longer timeout "

@@ -4,6 +4,7 @@ from qcode_sandbox.protocol import Sandbox
 from qcode_tools import files, show
 from qcode_tools.errors import ToolError
 from qcode_tools.listing import list_tree
+from qcode_tools.offload import compute
 from qcode_tools.spec import ToolOutput
 
 _ENTRIES = 200
@@ -18,6 +19,10 @@ async def view(sandbox: Sandbox, path: str, *, first: int | None, last: int | No
         file = await files.read(sandbox, path)
     except files.IsFolder as folder:
         return await _folder(sandbox, folder.path)
+    return await compute(len(file.data), _lines, file, first, last, limit)
+
+
+def _lines(file: files.File, first: int | None, last: int | None, limit: int) -> ToolOutput:
     text = file.document().text
     if not text:
         return ToolOutput(f"{file.shown} is empty.")
