@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _main(args: argparse.Namespace) -> int:
+    from qcode.cli.signals import cancel_on_signals
     from qcode_evals.boxes import open_box
     from qcode_evals.dataset import load, select
     from qcode_evals.environment import Images
@@ -100,21 +101,23 @@ async def _main(args: argparse.Namespace) -> int:
     progress = progress_for(len(instances), verbose=args.verbose)
     agent = _agent(args, results.folder)
     try:
-        images = Images(await pip_settings(), on_line=progress.build)
-        run = Run(
-            instances=instances,
-            agent=agent,
-            images=images,
-            open_box=open_box,
-            results=results,
-            progress=progress,
-            workers=args.workers,
-        )
-        try:
-            with progress:
-                attempts = await run.run()
-        finally:
-            results.finish([instance.instance_id for instance in instances])
+        with cancel_on_signals(asyncio.current_task()):
+            run = Run(
+                instances=instances,
+                agent=agent,
+                images=Images(await pip_settings(), on_line=progress.build),
+                open_box=open_box,
+                results=results,
+                progress=progress,
+                workers=args.workers,
+            )
+            try:
+                with progress:
+                    attempts = await run.run()
+            finally:
+                results.finish([instance.instance_id for instance in instances])
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         await agent.aclose()
     return _summary(args, instances, attempts)

@@ -6,13 +6,14 @@ leaves what was finished; report.json is written when it ends. Formats: swebench
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from qcode.errors import ConfigError
+from qcode.errors import ConfigError, QcodeError
 from qcode.models.atomic import replacing
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.grading import Grade, Split
@@ -22,6 +23,18 @@ PREDICTIONS = "predictions.jsonl"
 REPORT = "report.json"
 
 _ERRORS = {Outcome.PATCH_FAILED, Outcome.TEST_TIMEOUT, Outcome.INFRA_ERROR}
+
+
+class ResultsError(QcodeError):
+    """For the user: the output folder cannot be written to; what is in it stays."""
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write to {folder}: {error.strerror}; what is there is kept for --resume") from None
 
 
 def _replace(path: Path, text: str) -> None:
@@ -146,7 +159,11 @@ class Results:
         return self.folder / "logs" / instance_id
 
     def add(self, attempt: Attempt, *, patch: str | None, grade: Grade | None) -> None:
-        """Write down a finished attempt; `patch` is None if it never came to one."""
+        """Write down a finished attempt; `patch` is None if it never came to one. Raises: ResultsError."""
+        with _writing(self.folder):
+            self._add(attempt, patch, grade)
+
+    def _add(self, attempt: Attempt, patch: str | None, grade: Grade | None) -> None:
         folder = self.instance_folder(attempt.instance_id)
         folder.mkdir(parents=True, exist_ok=True)
         self._patches.pop(attempt.instance_id, None)
@@ -161,15 +178,21 @@ class Results:
         self._attempts[attempt.instance_id] = attempt
 
     def finish(self, ids: Sequence[str]) -> dict[str, Any]:
-        """Write report.json, and each file once more with one line an instance in the data set's order."""
+        """Write report.json, and each file once more with one line an instance: those of `ids` in their order, then
+        what earlier runs into this folder made of others.
+
+        Raises: ResultsError.
+        """
+        ids = list(dict.fromkeys([*ids, *self._attempts]))
         attempts = [self._attempts[name] for name in ids if name in self._attempts]
         lines = [
             prediction_line(attempt, self._patches[attempt.instance_id])
             for attempt in attempts
             if attempt.instance_id in self._patches
         ]
-        _replace(self.folder / PREDICTIONS, "".join(json.dumps(line) + "\n" for line in lines))
-        _replace(self.folder / ATTEMPTS, "".join(attempt.model_dump_json() + "\n" for attempt in attempts))
         report = run_report(ids, attempts, set(self._patches))
-        _replace(self.folder / REPORT, json.dumps(report, indent=4) + "\n")
+        with _writing(self.folder):
+            _replace(self.folder / PREDICTIONS, "".join(json.dumps(line) + "\n" for line in lines))
+            _replace(self.folder / ATTEMPTS, "".join(attempt.model_dump_json() + "\n" for attempt in attempts))
+            _replace(self.folder / REPORT, json.dumps(report, indent=4) + "\n")
         return report

@@ -67,6 +67,7 @@ class Run:
         """Every instance's attempt, earlier ones of a resumed run included, in the data set's order.
 
         Each is on disk when the next begins. Cancelling leaves what is finished, and no container.
+        Raises: ResultsError if the output folder cannot be written to.
         """
         attempts: dict[str, Attempt] = {}
         waiting: list[Instance] = []
@@ -83,9 +84,12 @@ class Run:
             for instance in queue:
                 attempts[instance.instance_id] = await self._attempt(instance)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self.workers, len(waiting))):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.workers, len(waiting))):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return [attempts[instance.instance_id] for instance in self.instances]
 
     async def _attempt(self, instance: Instance) -> Attempt:

@@ -102,6 +102,14 @@ def test_a_killed_run_is_continued(tmp_path: Path) -> None:
     assert [line["instance_id"] for line in lines(tmp_path / "predictions.jsonl")] == IDS
 
 
+def test_a_run_over_some_instances_keeps_the_others(tmp_path: Path) -> None:
+    filled(tmp_path).finish(IDS)
+    again = Results(tmp_path, resume=True)
+    again.add(attempt("f", Outcome.RESOLVED), patch="diff f\n", grade=None)
+    assert again.finish(["f"])["resolved_ids"] == ["a", "f"]
+    assert {line["instance_id"] for line in lines(tmp_path / "attempts.jsonl")} == set(IDS)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot write to"):
