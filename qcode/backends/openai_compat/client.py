@@ -81,7 +81,7 @@ def checked_url(base_url: str) -> str:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or not base_url.isprintable() or parts.username is not None:
+    if not usable or not base_url.isprintable() or " " in base_url or parts.username is not None:
         raise ConfigError(f"--base-url must look like http://127.0.0.1:8000/v1, not {base_url!r}")
     return base_url.rstrip("/")
 

@@ -50,7 +50,7 @@ def words_of(body: object) -> str:
             return re.sub(r"<[^>]{0,500}>", " ", re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", text))
         case str(text):
             return text
-        case None | {} | []:
+        case _ if not body:
             return ""
         case _:
             return json.dumps(body, ensure_ascii=False, default=str)

@@ -1,8 +1,8 @@
 """Imports the openai package without the two thirds of it that a chat completion never uses.
 
-`import openai` runs `openai/types/__init__.py`, which loads some 370 modules of pydantic models; a streamed chat completion
-needs about 100 of them. So `openai.types` and `openai.types.responses` become deferred packages: submodules import as ever, and
-the package's own `__init__` runs when somebody first asks for a name that is not there. Figures: docs/benchmarks.md.
+`import openai` runs `openai/types/__init__.py`, which loads 470 modules of pydantic models; a streamed chat completion
+needs 100 of them. So `openai.types` and `openai.types.responses` become deferred packages: submodules import as ever,
+and the package's own `__init__` runs when somebody first asks for a name that is not there.
 """
 
 import importlib
@@ -46,7 +46,7 @@ class _Init:
             except BaseException:
                 self._started = False
                 raise
-            module.__class__ = ModuleType
+            object.__setattr__(module, "__class__", ModuleType)
             del module.__dict__["_qcode_init"]
 
 

@@ -1,0 +1,108 @@
+"""Puts one answer of a model together, from its raw text and from calls that a server parsed already."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from qcode.codec import ArgumentText, CallFinished, CallStarted, CodecEvent, ParsedCall, Problem, StreamParser, Text
+from qcode.events import TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.messages import Assistant, Message, Stop, ToolCall, Usage
+from qcode.model import Delta, Request
+
+_FOREIGN_ID = re.compile(r"[!-~]{1,128}")
+_OUR_ID = re.compile(r"call_(\d{1,9})")
+
+
+class Answer:
+    """Feed it `text` and `thinking` as they come, `call` for what came parsed, then `finish` once."""
+
+    def __init__(self, request: Request) -> None:
+        self._parser = StreamParser(request.tools)
+        self._history = request.history
+        self._thinking: list[str] = []
+        self._text_places: dict[int, int] = {}
+        self._calls: dict[int, tuple[ParsedCall, str]] = {}
+        self._problems: list[str] = []
+        self._places = 0
+
+    def thinking(self, piece: str) -> Iterator[Delta]:
+        """Some more of what the model thinks."""
+        self._thinking.append(piece)
+        yield ThinkingDelta(text=piece)
+
+    def text(self, piece: str) -> Iterator[Delta]:
+        """Some more of what the model writes, calls in it included."""
+        yield from self._deltas(self._parser.feed(piece))
+
+    def place(self) -> int:
+        """The index, among the calls of this answer, of one that begins now and does not come as text."""
+        self._places += 1
+        return self._places - 1
+
+    def call(self, place: int, call: ParsedCall, *, id: str = "") -> None:
+        """A call that came parsed, at the place that it was given."""
+        self._calls[place] = (call, id)
+
+    def problem(self, line: str) -> None:
+        """A line for the model about a call that cannot be understood."""
+        self._problems.append(line)
+
+    def finish(self, *, stop: Stop, usage: Usage) -> Iterator[Delta | Assistant]:
+        """The last deltas, then the Assistant; `stop` is END where nothing cut the answer short."""
+        yield from self._deltas(self._parser.finish())
+        parsed = self._parser.result()
+        calls = self._numbered()
+        yield Assistant(
+            text=parsed.content,
+            thinking="".join(self._thinking),
+            tool_calls=calls,
+            stop=Stop.TOOL_CALLS if calls and stop is Stop.END else stop,
+            usage=usage.model_copy(update={"recoveries": usage.recoveries + parsed.recoveries}),
+            problems=(*parsed.problems, *self._problems),
+        )
+
+    def _deltas(self, events: Iterable[CodecEvent]) -> Iterator[Delta]:
+        for event in events:
+            match event:
+                case Text(text=text):
+                    yield TextDelta(text=text)
+                case CallStarted(index=index, name=name):
+                    yield ToolCallDelta(index=self._place_of(index), name=name)
+                case ArgumentText(index=index, argument=argument, text=text):
+                    yield ToolCallDelta(index=self._place_of(index), argument=argument, text=text)
+                case CallFinished(index=index, call=call):
+                    self._calls[self._place_of(index)] = (call, "")
+                case Problem():
+                    pass  # The parser's result has them all.
+
+    def _place_of(self, index: int) -> int:
+        if index not in self._text_places:
+            self._text_places[index] = self.place()
+        return self._text_places[index]
+
+    def _numbered(self) -> tuple[ToolCall, ...]:
+        """The calls in order, each with an id of its own. A call that a server parsed and also left in the text counts
+        once."""
+        ids = _Ids(self._history)
+        from_text = set(self._text_places.values())
+        from_server = [call for place, (call, _) in self._calls.items() if place not in from_text]
+        return tuple(
+            ToolCall(id=ids.take(id), name=call.name, arguments=call.arguments)
+            for place, (call, id) in sorted(self._calls.items(), key=lambda item: item[0])
+            if not (place in from_text and call in from_server)
+        )
+
+
+class _Ids:
+    """Ids of calls that are unique within a history: the server's where it is usable, else call_1, call_2, …"""
+
+    def __init__(self, history: Iterable[Message]) -> None:
+        self._taken = {call.id for message in history if isinstance(message, Assistant) for call in message.tool_calls}
+        numbers = (match[1] for id in self._taken if (match := _OUR_ID.fullmatch(id)))
+        self._last = max(map(int, numbers), default=0)
+
+    def take(self, wanted: str) -> str:
+        if wanted in self._taken or not _FOREIGN_ID.fullmatch(wanted) or _OUR_ID.fullmatch(wanted):
+            self._last += 1
+            wanted = f"call_{self._last}"
+        self._taken.add(wanted)
+        return wanted

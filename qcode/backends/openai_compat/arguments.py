@@ -1,0 +1,54 @@
+"""Arguments of a call that the server parsed: its JSON, which is the model's JSON, to a dict of the declared types."""
+
+import json
+import math
+from typing import Any
+
+
+class BadArguments(ValueError):
+    """For the model: what is wrong with the JSON of its call."""
+
+
+def decoded(raw: str | dict[str, Any]) -> dict[str, Any]:
+    """The arguments as a dict. No text means none; a dict that was encoded twice is decoded twice.
+
+    Raw line breaks inside strings are accepted, numbers that JSON has no word for (NaN, 1e999) become text.
+    Raises: BadArguments.
+    """
+    value: Any = raw
+    for _ in range(2):
+        if not isinstance(value, str):
+            break
+        value = _loaded(value) if value.strip() else {}
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadArguments(f"they are a JSON {_kind(value)}, not an object")
+    return value
+
+
+def _loaded(text: str) -> Any:
+    decoder = json.JSONDecoder(strict=False, parse_constant=str, parse_float=_float)
+    try:
+        return decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise BadArguments(f"they are not valid JSON ({error.msg} at character {error.pos + 1})") from None
+    except (ValueError, RecursionError):
+        raise BadArguments("they are not valid JSON (a number or a nesting beyond reason)") from None
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case list():
+            return "array"
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case _:
+            return "number"
