@@ -82,6 +82,10 @@ async def test_a_new_syntax_error_is_told_at_once_and_an_old_one_is_not(bench: A
         assert "no longer parses: line 2" in broken.content and "no longer parses" in broken.display
         assert broken.extra["syntax_error"]
         assert "parses" not in await b.ok("str_replace", path="old.py", old_str="x = 1", new_str="x = 2")
+        outside = await b.ok("create", path="top.py", file_text="return 1\n")
+        assert "'return' outside function" in outside
+        assert "no longer parses" in await b.ok("create", path="deep.json", file_text="[" * 100 + "\n")
+        await b.ok("create", path="deep.py", file_text="x = " + "-" * 100_000 + "1\n")
         assert "no longer parses" in await b.ok("create", path="c.json", file_text='{"a": 1,}')
         assert "parses" not in await b.ok("create", path="new.py", file_text="import re\nre.match('\\d', '1')\n")
 
