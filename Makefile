@@ -40,7 +40,7 @@ $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PY) -m pip install -q -e '.[local,dev]'
+	$(PY) -m pip install -q -e '.[local,hub,dev]'
 	touch $@ $(VENV)/run.stamp
 
 clean:
