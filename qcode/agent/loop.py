@@ -28,7 +28,7 @@ from qcode.session.fold import cancelled, final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.result import Status, ToolResult
-from qcode_tools.spec import Effect, ToolContext
+from qcode_tools.spec import ToolContext
 from qcode_tools.toolset import Toolset
 
 Emit = Callable[[Event], None]
@@ -54,7 +54,6 @@ class Agent:
         """`sandbox` is awaited when the first tool runs: the model reads its prompt while the sandbox starts."""
         self._backend = backend
         self._toolset = toolset
-        self._specs = {spec.name: spec for spec in toolset.specs}
         self._sandbox = sandbox
         self._profile = profile
         self._system = profile.system
@@ -165,9 +164,9 @@ class Agent:
         return answer
 
     async def _act(self, call: ToolCall, emit: Emit, *, repetition: Repetition, check: FinishCheck) -> Reason | None:
-        spec = self._specs.get(call.name)
+        spec = self._toolset.spec(call.name)
         ends = spec is not None and spec.ends_turn
-        effect = Effect.READ if spec is None else spec.effect
+        effect = self._toolset.effect(call.name, call.arguments)
         emit(ToolStarted(call=call))
         started = time.monotonic()
         objection = check.objection() if ends else None
