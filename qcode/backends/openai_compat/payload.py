@@ -44,11 +44,18 @@ def body(request: Request, model: str) -> dict[str, Any]:
 
 
 def tools(request: Request) -> list[dict[str, Any]]:
-    """The tools as OpenAI's function tools."""
+    """The tools as OpenAI's function tools.
+
+    `oneOf` beside the properties is for our own grammar: OpenAI refuses it there, and templates would print it.
+    """
     return [
         {
             "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": {key: value for key, value in tool.parameters.items() if key != "oneOf"},
+            },
         }
         for tool in request.tools
     ]
