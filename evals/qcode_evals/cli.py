@@ -1,7 +1,6 @@
 """`qcode-evals`: score an agent over the instances of a data set."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors made for the user become one line on stderr and their exit code."""
+    import asyncio
+
     from qcode.errors import QcodeError
     from qcode.ui.sanitize import visible
     from qcode_sandbox.errors import SandboxError
@@ -87,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _main(args: argparse.Namespace) -> int:
+    import asyncio
+
     from qcode.cli.signals import cancel_on_signals
     from qcode_evals.boxes import open_box
     from qcode_evals.dataset import load, select
@@ -105,7 +108,7 @@ async def _main(args: argparse.Namespace) -> int:
             run = Run(
                 instances=instances,
                 agent=agent,
-                images=Images(await pip_settings(), on_line=progress.build),
+                images=Images(await pip_settings(), on_build=progress.build),
                 open_box=open_box,
                 results=results,
                 progress=progress,

@@ -11,6 +11,8 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from qcode_evals.dataset import FilesSource, Instance, SdistSource
@@ -40,6 +42,22 @@ _COMMIT = (
     "git config user.name dev",
     "git config user.email dev@localhost",
 )
+
+
+class Layer(StrEnum):
+    """What an image is built for; the first two are shared by many rows and take longest."""
+
+    BASE = "base"
+    ENVIRONMENT = "environment"
+    TREE = "tree"
+
+
+OnBuild = Callable[[Layer, str, str], None]
+"""Told what a build says: the layer, whose it is (a Debian suite, an instance), a line."""
+
+
+def _silent(layer: Layer, name: str, line: str) -> None:
+    del layer, name, line
 
 
 def _tag(layer: str, *parts: object) -> str:
@@ -123,14 +141,11 @@ def instance_dockerfile(instance: Instance) -> str:
 
 
 class Images:
-    """Makes the images of rows, each once however many ask for it; what failed twice is not tried again.
+    """Makes the images of rows, each once however many ask for it; what failed twice is not tried again."""
 
-    `on_line` gets what the builds say: the image's tag, then a line.
-    """
-
-    def __init__(self, pip: PipSettings, *, on_line: Callable[[str, str], None] = lambda tag, line: None) -> None:
+    def __init__(self, pip: PipSettings, *, on_build: OnBuild = _silent) -> None:
         self._pip = pip
-        self._on_line = on_line
+        self._on_build = on_build
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ready: set[str] = set()
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
@@ -157,14 +172,14 @@ class Images:
 
     async def _build_base(self, tag: str, suite: str) -> None:
         """On the sandbox's own image of the suite, so that a machine that has one makes it only once."""
-        sandbox = await ensure_image(f"{DEFAULT_IMAGE}:{suite}", lambda line: self._on_line(tag, line))
+        sandbox = await ensure_image(f"{DEFAULT_IMAGE}:{suite}", partial(self._on_build, Layer.BASE, suite))
         with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
             install = (
                 f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {' '.join(PACKAGES)}"
             )
             cleanup = "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
             dockerfile = f"FROM {sandbox}\n{_run('apt-get update -q', install, cleanup)}\n"
-            await self._build(Path(name), dockerfile, tag, network="host")
+            await _build(Path(name), dockerfile, tag, partial(self._on_build, Layer.BASE, suite), network="host")
 
     async def _build_environment(self, tag: str, instance: Instance) -> None:
         suite = instance.environment.suite
@@ -176,7 +191,13 @@ class Images:
             if self._pip.cert:
                 await asyncio.to_thread(shutil.copyfile, self._pip.cert, context / "ca.crt")
             dockerfile = environment_dockerfile(instance, self._pip, certificates)
-            await self._build(context, dockerfile, tag, network="host")
+            await _build(
+                context,
+                dockerfile,
+                tag,
+                partial(self._on_build, Layer.ENVIRONMENT, instance.instance_id),
+                network="host",
+            )
 
     async def _build_instance(self, tag: str, instance: Instance) -> None:
         environment = environment_tag(instance)
@@ -192,11 +213,18 @@ class Images:
                     await asyncio.to_thread(shutil.copyfile, archive, context / "src/sdist")
                     if patch:
                         (context / "src/base.patch").write_text(patch, encoding="utf-8", newline="")
-            await self._build(context, instance_dockerfile(instance), tag, network="none")
+            await _build(
+                context,
+                instance_dockerfile(instance),
+                tag,
+                partial(self._on_build, Layer.TREE, instance.instance_id),
+                network="none",
+            )
 
-    async def _build(self, context: Path, dockerfile: str, tag: str, *, network: str) -> None:
-        (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
-        await build_image(context, tag=tag, network=network, on_line=lambda line: self._on_line(tag, line))
+
+async def _build(context: Path, dockerfile: str, tag: str, on_line: Callable[[str], None], *, network: str) -> None:
+    (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    await build_image(context, tag=tag, network=network, on_line=on_line)
 
 
 def _write_tree(root: Path, files: dict[str, str]) -> None:

@@ -145,7 +145,7 @@ async def _apply(instance: Instance, patch: str, sandbox: Sandbox) -> str | None
             return None
         output = output or result.output
         await sandbox.exec("git reset -q --hard && git clean -fdq", timeout_s=_APPLY_S)
-    errors = [line for line in output.splitlines() if line.startswith("error:")]
+    errors = [line for line in output.splitlines() if line.startswith("error:") and "searching for" not in line]
     return (errors or output.splitlines() or ["git apply failed"])[0]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt, Outcome
+from qcode_evals.environment import Layer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,8 +34,8 @@ class Progress(Protocol):
         """The infrastructure failed in a phase, which is done once more."""
         ...
 
-    def build(self, tag: str, line: str) -> None:
-        """A line of an image's build."""
+    def build(self, layer: Layer, name: str, line: str) -> None:
+        """A line of an image's build: see environment.OnBuild."""
         ...
 
     def done(self, attempt: Attempt, *, earlier: bool = False) -> None:
@@ -71,7 +72,7 @@ class Lines:
         self._total = total
         self._verbose = verbose
         self._stream = stream or sys.stderr
-        self._building: set[str] = set()
+        self._building: set[tuple[Layer, str]] = set()
         self._finished = 0
         self._resolved = 0
 
@@ -92,13 +93,13 @@ class Lines:
         """Always said: it is what is wrong with this machine."""
         self._say(_one_line(f"{instance_id}: {phase} failed, once more: {why}"))
 
-    def build(self, tag: str, line: str) -> None:
-        """That a build began is always said, its lines only with `verbose`."""
-        if tag not in self._building:
-            self._building.add(tag)
-            self._say(f"making the image {tag}")
+    def build(self, layer: Layer, name: str, line: str) -> None:
+        """That a build that may take a minute began is always said, the lines of all builds only with `verbose`."""
+        if (layer, name) not in self._building and layer is not Layer.TREE:
+            self._building.add((layer, name))
+            self._say(f"making the image: {layer} for {name}")
         if self._verbose:
-            self._say(_one_line(f"{tag}: {line}"))
+            self._say(_one_line(f"{layer} for {name}: {line}"))
 
     def done(self, attempt: Attempt, *, earlier: bool = False) -> None:
         """One line, with how many are finished and resolved so far."""
@@ -145,9 +146,9 @@ class Table:
         """Leave a line above the table."""
         self._print(_one_line(f"{instance_id}: {phase} failed, once more: {why}"), style="yellow")
 
-    def build(self, tag: str, line: str) -> None:
+    def build(self, layer: Layer, name: str, line: str) -> None:
         """Show the last line of the builds."""
-        self._last_line = _one_line(line)
+        self._last_line = _one_line(f"{layer} for {name}: {line}")
 
     def done(self, attempt: Attempt, *, earlier: bool = False) -> None:
         """Count it, and leave its line above the table."""

@@ -23,17 +23,6 @@ pytestmark = pytest.mark.docker
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"
 IDS = ["pallets__flask-5063", "quixbugs__gcd", "quixbugs__sieve"]
-FIX = """\
-diff --git a/python_programs/gcd.py b/python_programs/gcd.py
---- a/python_programs/gcd.py
-+++ b/python_programs/gcd.py
-@@ -2,4 +2,4 @@ def gcd(a, b):
-     if b == 0:
-         return a
-     else:
--        return gcd(a % b, b)
-+        return gcd(b, a % b)
-"""
 
 
 def attempts(folder: Path) -> list[dict[str, object]]:
@@ -88,7 +77,7 @@ async def test_the_right_fix_resolves_and_its_tests_are_taken_out(
     gcd: Instance, box: AbstractAsyncContextManager[Sandbox]
 ) -> None:
     async with box as sandbox:
-        result = await grade(gcd, FIX + new_file("tests/test_gcd.py", "def test_nothing(): pass"), sandbox)
+        result = await grade(gcd, gcd.patch + new_file("tests/test_gcd.py", "def test_nothing(): pass"), sandbox)
     assert result.verdict is Verdict.RESOLVED
     assert [item.path for item in result.removed] == ["tests/test_gcd.py"]
 
@@ -120,13 +109,13 @@ async def test_tests_that_are_ended_early_do_not_resolve(
     gcd: Instance, box: AbstractAsyncContextManager[Sandbox]
 ) -> None:
     async with box as sandbox:
-        result = await grade(gcd, FIX.replace("return gcd(b, a % b)", "import os; os._exit(0)"), sandbox)
+        result = await grade(gcd, gcd.patch.replace("return gcd(b, a % b)", "import os; os._exit(0)"), sandbox)
     assert result.verdict is Verdict.UNRESOLVED
 
 
 async def test_a_patch_that_does_not_apply(gcd: Instance, box: AbstractAsyncContextManager[Sandbox]) -> None:
     async with box as sandbox:
-        result = await grade(gcd, FIX.replace("a % b, b)", "something else)"), sandbox)
+        result = await grade(gcd, gcd.patch.replace("gcd(a % b, b)", "something else"), sandbox)
     assert result.verdict is Verdict.PATCH_FAILED
     assert result.reason == "error: patch failed: python_programs/gcd.py:2"
 
@@ -146,24 +135,87 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_container(tmp_path: Path) -
     slow["eval_script"] = slow["eval_script"].replace("python -m pytest", "sleep 300; python -m pytest")
     data = tmp_path / "data.jsonl"
     data.write_text(json.dumps(quick) + "\n" + json.dumps(slow) + "\n", encoding="utf-8")
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "qcode_evals.cli", "--dataset", data, "--agent", "gold", "--out", tmp_path / "out",
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "qcode_evals", "--dataset", data, "--agent", "gold", "--out", tmp_path / "out",
          "--verbose"],
         stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    assert child.stderr is not None
-    said = []
-    for line in child.stderr:
-        said.append(line)
-        if "quixbugs__sieve: grading" in line:
-            child.send_signal(signal.SIGINT)
-            break
-    said.append(child.stderr.read())
-    assert child.wait(timeout=60) == 130, "".join(said)
+    ) as child:  # fmt: skip
+        assert child.stderr is not None
+        for line in child.stderr:
+            said.append(line)
+            if "quixbugs__sieve: grading" in line:
+                child.send_signal(signal.SIGINT)
+                break
+        said.append(child.stderr.read())
+    assert child.returncode == 130, "".join(said)
     assert "Traceback" not in "".join(said)
     report = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
     assert (report["resolved_ids"], report["incomplete_ids"]) == (["quixbugs__gcd"], ["quixbugs__sieve"])
-    names = subprocess.run(
-        ["docker", "ps", "-aq", "--filter", "label=qcode.pid"], capture_output=True, text=True, check=True
+    listing = ["docker", "ps", "-a", "--filter", "label=qcode", "--format", '{{.Label "qcode.owner"}}']
+    owners = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not [owner for owner in owners if owner.startswith(f"{child.pid}/")]
+
+
+def call(name: str, **parameters: str) -> str:
+    body = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in parameters.items())
+    return f"<tool_call>\n<function={name}>\n{body}</function>\n</tool_call>"
+
+
+def script(path: Path, *answers: dict[str, object]) -> str:
+    path.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
+    return f"scripted:{path}"
+
+
+def test_qcode_works_in_the_instances_container(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    usage = {"prompt_tokens": 100, "cached_tokens": 60, "completion_tokens": 10, "requests": 1}
+    edit = call(
+        "str_replace_editor",
+        command="str_replace",
+        path="python_programs/gcd.py",
+        old_str="gcd(a % b, b)",
+        new_str="gcd(b, a % b)",
     )
-    assert names.stdout == ""
+    model = script(
+        tmp_path / "model.jsonl",
+        {"text": "Look.\n" + call("bash", command="python -m pytest --version; ls; git log --oneline"), "usage": usage},
+        {"text": "Swap them.\n" + edit, "usage": usage},
+        {"text": "Done.", "usage": usage, "repeat": 3},
+    )
+    out = tmp_path / "out"
+    arguments = ["--dataset", str(DATA), "--instance", "quixbugs__gcd", "--agent", "qcode", "--model", model]
+    assert main([*arguments, "--out", str(out), "--expect-resolved", "all"]) == 0
+    assert "1 of 1 resolved" in capfd.readouterr().out
+    (attempt,) = attempts(out)
+    assert attempt["outcome"] == "resolved"
+    assert isinstance(usage_spent := attempt["usage"], dict)
+    assert usage_spent["prompt_tokens"] == 100 * usage_spent["requests"] > 0
+    log = (out / str(attempt["trajectory"])).read_text(encoding="utf-8")
+    assert "pytest 8.3.3" in log, "the agent has the instance's environment"
+    assert "tests/test_gcd.py" not in log, "the tests that judge it are not there"
+    (prediction,) = [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert prediction["model_name_or_path"] == model
+    assert "+        return gcd(b, a % b)" in prediction["model_patch"]
+
+
+def test_a_model_that_cannot_be_asked_is_not_the_agents_failure(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = script(tmp_path / "model.jsonl", {"error": "refused", "message": "no such model", "repeat": 9})
+    out = tmp_path / "out"
+    arguments = ["--dataset", str(DATA), "--instance", "quixbugs__gcd", "--agent", "qcode", "--model", model]
+    assert main([*arguments, "--out", str(out)]) == 4
+    (attempt,) = attempts(out)
+    assert (attempt["outcome"], attempt["retries"]) == ("infra_error", 1)
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["infra_failure_ids"] == report["incomplete_ids"] == ["quixbugs__gcd"]
+    assert "agent failed, once more" in capfd.readouterr().err
+
+
+def test_a_limit_is_the_agents_own(tmp_path: Path) -> None:
+    model = script(tmp_path / "model.jsonl", {"text": call("bash", command="true"), "repeat": 9})
+    out = tmp_path / "out"
+    arguments = ["--dataset", str(DATA), "--instance", "quixbugs__gcd", "--agent", "qcode", "--model", model]
+    assert main([*arguments, "--out", str(out), "--max-turns", "2"]) == 0
+    (attempt,) = attempts(out)
+    assert (attempt["outcome"], attempt["stop_reason"]) == ("agent_limit", "max_turns")
