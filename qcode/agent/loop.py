@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
 from qcode.agent.limits import Budget, Limits
+from qcode.agent.mentions import with_mentions
 from qcode.agent.profile import Profile
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
 from qcode.errors import BackendError, ContextOverflow, QcodeError
@@ -73,8 +74,6 @@ class Agent:
         Raises: QcodeError, SandboxError, CancelledError, each after its TurnFinished.
         """
         budget = Budget(self._limits)
-        self.history.append(User(text=text))
-        emit(TurnStarted(text=text))
 
         def end(reason: Reason, error: BaseException | None = None) -> TurnFinished:
             self._close_calls()
@@ -91,6 +90,7 @@ class Agent:
 
         try:
             async with asyncio.timeout(budget.deadline_s) as clock:
+                await self._begin(text, emit)
                 reason = await self._steps(budget, emit)
         except TimeoutError:
             if not clock.expired():
@@ -108,6 +108,13 @@ class Agent:
             end(Reason.INTERRUPTED)
             raise
         return end(reason)
+
+    async def _begin(self, text: str, emit: Emit) -> None:
+        if self._profile.mentions:
+            text = await with_mentions(text, await self._sandbox())
+        text = _joined(text, self._profile.hints.opening)
+        self.history.append(User(text=text))
+        emit(TurnStarted(text=text))
 
     async def _steps(self, budget: Budget, emit: Emit) -> Reason:
         repetition, check, silent = Repetition(), FinishCheck(thorough=self._profile.thorough), 0
@@ -179,8 +186,8 @@ class Agent:
             result = ToolResult(call_id=call.id, name=call.name, status=Status.ERROR, content=objection)
         check.note(effect, result)
         times = repetition.note(call, result, effect)
-        if times == LIMIT - 1 and not ends:
-            result = result.model_copy(update={"content": result.content + NUDGE})
+        words = NUDGE if times == LIMIT - 1 and not ends else self._profile.hints.after(effect, result)
+        result = result.model_copy(update={"content": _joined(result.content, words)})
         self.history.append(Tool(result=result))
         emit(ToolFinished(result=result, seconds=round(time.monotonic() - started, 3)))
         if ends and result.status is Status.OK:
@@ -203,8 +210,14 @@ class Agent:
 
     def _close_calls(self) -> None:
         """Answer what nobody answered, so that the history is well-formed for a next turn."""
+        if not self.history:
+            return
         index = next((i for i in range(len(self.history) - 1, -1, -1) if not isinstance(self.history[i], Tool)), -1)
         last = self.history[index]
         if isinstance(last, Assistant):
             answered = {m.result.call_id for m in self.history[index + 1 :] if isinstance(m, Tool)}
             self.history += [Tool(result=cancelled(c)) for c in last.tool_calls if c.id not in answered]
+
+
+def _joined(text: str, words: str) -> str:
+    return f"{text.rstrip()}\n\n{words}" if words else text

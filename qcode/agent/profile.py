@@ -1,20 +1,24 @@
 """How the loop treats a model: data, chosen by the model's tool set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
+from qcode.agent.coach import Hints
 from qcode.model import ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """`tool_choice` "required" makes every answer end in a call, so a tool that ends the turn must exist; `thorough`
-    asks once before the model finishes without a change or without having tried it."""
+    asks once before the model finishes without a change or without having tried it; `mentions` shows the files that the
+    task names with it; `hints` stand at the end of results."""
 
     toolset: str
     prompt: str
     tool_choice: ToolChoice = "auto"
     thorough: bool = False
+    mentions: bool = False
+    hints: Hints = field(default_factory=Hints)
 
     @property
     def system(self) -> str:
@@ -22,7 +26,24 @@ class Profile:
         return resources.files("qcode.agent").joinpath("prompts", self.prompt).read_text(encoding="utf-8").strip()
 
 
+_SAY_THEN_CHANGE = (
+    "Say in one sentence which line is wrong and what it must be. Then call str_replace to change that line."
+)
+
 PROFILES = {
     "swe": Profile(toolset="swe", prompt="swe.md"),
-    "small": Profile(toolset="small", prompt="small.md", tool_choice="required", thorough=True),
+    "small": Profile(
+        toolset="small",
+        prompt="small.md",
+        tool_choice="required",
+        thorough=True,
+        mentions=True,
+        hints=Hints(
+            opening=_SAY_THEN_CHANGE,
+            after_reading=_SAY_THEN_CHANGE,
+            after_change="Now try it with bash: run the tests, or an example of the task.",
+            after_success="If this shows that the task is done, call finish. If not, say what is still wrong.",
+            after_failure="Say what is still wrong and what it must be. Then change the code with str_replace.",
+        ),
+    ),
 }

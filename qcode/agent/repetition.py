@@ -10,8 +10,8 @@ from qcode_tools.spec import Effect
 
 LIMIT = 3
 NUDGE = (
-    "\n\n[You made this very call before and got this very result. Do not repeat it: do something else, "
-    "or finish if nothing is left to do.]"
+    "You made this very call before and got this very result. Do not repeat it: do something else, "
+    "or finish if nothing is left to do."
 )
 
 
