@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import IO
 
@@ -40,7 +40,8 @@ class EngineDied(Exception):
 class Conversation:
     """The answers to one request, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_up: Callable[[str], EngineDied]) -> None:
+        self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._answers: asyncio.Queue[protocol.Answer | EngineDied] = asyncio.Queue()
 
@@ -50,8 +51,11 @@ class Conversation:
             self._loop.call_soon_threadsafe(self._answers.put_nowait, answer)
 
     async def next(self, silence_limit_s: float) -> protocol.Answer:
-        """Raises: EngineDied, TimeoutError."""
-        answer = await asyncio.wait_for(self._answers.get(), silence_limit_s)
+        """Wait for the next one; a process that is silent for too long is killed. Raises: EngineDied."""
+        try:
+            answer = await asyncio.wait_for(self._answers.get(), silence_limit_s)
+        except TimeoutError:
+            raise self._give_up(f"gave no sign of life for {silence_limit_s:g} s") from None
         if isinstance(answer, EngineDied):
             raise answer
         return answer
@@ -68,8 +72,6 @@ class EngineProcess:
         self._lock = threading.Lock()
         self._last_id = 0
         self._child: subprocess.Popen[bytes] | None = None
-        self._wanted_end: str | None = None
-        self._closing = False
         self.died: EngineDied | None = None
         self._outgoing.put(protocol.encode(_load_message(config)))
         self._reader = threading.Thread(target=self._run, name="qcode-engine", daemon=True)
@@ -87,13 +89,12 @@ class EngineProcess:
             return await asyncio.wait_for(asyncio.shield(loaded), self._config.load_limit_s)
         except TimeoutError:
             text = f"did not load the model within {self._config.load_limit_s:.0f} s"
-            self.kill(text)
-            raise Unavailable(f"the engine {text}; see {self._config.log_path}") from None
+            raise Unavailable(f"{self.kill(text)}; see {self._config.log_path}") from None
 
     @contextlib.contextmanager
     def ask(self, request: protocol.Complete | protocol.Count) -> Iterator[Conversation]:
         """Send a request; leaving before its end cancels it. Raises: EngineDied."""
-        conversation = Conversation()
+        conversation = Conversation(self.kill)
         with self._lock:
             if self.died:
                 raise self.died
@@ -112,15 +113,15 @@ class EngineProcess:
         self._last_id += 1
         return self._last_id
 
-    def kill(self, reason: str) -> None:
+    def kill(self, reason: str) -> EngineDied:
         """End it now; every request that waits on it learns the reason."""
-        self._wanted_end = self._wanted_end or reason
+        died = self._mark_dead(reason)
         if self._child:
             self._child.kill()
+        return died
 
     def close(self) -> None:
         """End it, gently first; blocks for some seconds at most."""
-        self._closing = True
         self._outgoing.put(None)
         self._reader.join(_GRACE_S)
         if self._reader.is_alive():
@@ -131,9 +132,9 @@ class EngineProcess:
         try:
             child = self._child = self._start()
         except OSError as error:
-            self._end(f"could not be started: {error}")
+            self._mark_dead(f"could not be started: {error}")
             return
-        if self._wanted_end:
+        if self.died:
             child.kill()
         assert child.stdin and child.stdout
         writer = threading.Thread(target=self._write, args=(child.stdin,), name="qcode-engine-input", daemon=True)
@@ -147,7 +148,7 @@ class EngineProcess:
         code = child.wait()
         self._outgoing.put(None)
         writer.join()
-        self._end(self._wanted_end or _ending(code))
+        self._mark_dead(_ending(code))
 
     def _start(self) -> "subprocess.Popen[bytes]":
         with _open_log(self._config.log_path) as log:
@@ -171,9 +172,11 @@ class EngineProcess:
     def _dispatch(self, message: protocol.Message) -> None:
         match message:
             case protocol.Ready():
-                self._loaded.set_result(message)
+                with contextlib.suppress(InvalidStateError):
+                    self._loaded.set_result(message)
             case protocol.NotLoaded():
-                self._loaded.set_exception(self._not_loaded(message))
+                with contextlib.suppress(InvalidStateError):
+                    self._loaded.set_exception(self._not_loaded(message))
             case protocol.Progress() | protocol.Text():
                 if conversation := self._conversations.get(message.id):
                     conversation.deliver(message)
@@ -185,17 +188,19 @@ class EngineProcess:
             case protocol.Load() | protocol.Complete() | protocol.Cancel() | protocol.Count():
                 raise TypeError("a request came back")
 
-    def _end(self, how: str) -> None:
+    def _mark_dead(self, how: str) -> EngineDied:
+        """The first word on how it ended stands."""
         with self._lock:
-            self.died = EngineDied(how)
+            if self.died:
+                return self.died
+            died = self.died = EngineDied(f"the engine {how}")
             waiting = list(self._conversations.values())
         for conversation in waiting:
-            conversation.deliver(self.died)
-        if not self._loaded.done():
+            conversation.deliver(died)
+        with contextlib.suppress(InvalidStateError):
             name = self._config.model_path.name
-            self._loaded.set_exception(
-                Unavailable(f"the engine {how} while it loaded {name}; see {self._config.log_path}")
-            )
+            self._loaded.set_exception(Unavailable(f"{died} while it loaded {name}; see {self._config.log_path}"))
+        return died
 
     def _not_loaded(self, message: protocol.NotLoaded) -> QcodeError:
         if message.cause == "missing":

@@ -1,0 +1,164 @@
+"""The Backend that runs llama.cpp in a child process of ours and starts it again when it dies."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from qcode.backends.answer import Answer
+from qcode.backends.llama import protocol
+from qcode.backends.llama.body import grammar_body, sampling_body
+from qcode.backends.llama.process import EngineDied, EngineProcess
+from qcode.backends.llama.settings import EngineConfig
+from qcode.codec import render
+from qcode.errors import BackendError, ContextOverflow, Malformed, ModelFileError, QcodeError, Refused, Unavailable
+from qcode.events import EngineRestarted, PrefillProgress
+from qcode.messages import Assistant, Stop, Usage
+from qcode.model import BackendInfo, Delta, Request
+
+RESTARTS = 2
+"""How often one request starts a dead engine again."""
+
+
+class LlamaBackend:
+    """Answers from the model file of `config`, which the user knows as `name`.
+
+    With `constrain`, a grammar holds every tool call that an answer begins to the form of a call; a request with tool
+    choice "required" is held to a grammar in any case. Raises: ModelFileError where there is no such file.
+    """
+
+    def __init__(self, config: EngineConfig, *, name: str, constrain: bool = True) -> None:
+        if not config.model_path.is_file():
+            raise ModelFileError(f"there is no model file {config.model_path}: qcode models pull {name}")
+        self._config = config
+        self._name = name
+        self._constrain = constrain
+        self._process: EngineProcess | None = None
+        self._ready = protocol.Ready(config.context)
+        self._turns = asyncio.Semaphore(config.slots)
+        self._closed = False
+
+    @property
+    def info(self) -> BackendInfo:
+        """The window is what was asked for until the model is loaded, then what it has."""
+        return BackendInfo(self._name, "llama.cpp", self._ready.context, self._ready.details)
+
+    @property
+    def engine_pid(self) -> int | None:
+        """The process that runs the model, while there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Begin to load the model in the background; without it the first request does."""
+        if self._process is None and not self._closed:
+            self._process = EngineProcess(self._config)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
+        """Yield deltas, then one Assistant. Closing it early stops the engine within a token.
+
+        Raises: ContextOverflow, Refused, Unavailable, ModelFileError.
+        """
+        prompt = render(request.system, request.history, request.tools)
+        prefix = render(request.system, (), request.tools, generation_prompt=False)
+        body = {
+            **sampling_body(request.sampling, default_seed=self._config.seed),
+            **grammar_body(request, constrain=self._constrain),
+        }
+        async with self._turns:
+            for _ in range(1 + RESTARTS):
+                death = self._death()
+                process = await self._running()
+                if death:
+                    yield EngineRestarted(error=death)
+                ask = protocol.Complete(process.next_id(), prompt, prefix if prompt.startswith(prefix) else "", body)
+                try:
+                    async with aclosing(self._answer(process, ask, Answer(request))) as items:
+                        async for item in items:
+                            yield item
+                    return
+                except EngineDied:
+                    continue
+            raise self._gave_up()
+
+    async def count_tokens(self, request: Request) -> int:
+        """Exact length of the prompt by the model's own tokenizer. Raises: Unavailable, ModelFileError."""
+        text = render(request.system, request.history, request.tools)
+        for _ in range(1 + RESTARTS):
+            process = await self._running()
+            try:
+                with process.ask(protocol.Count(process.next_id(), text)) as conversation:
+                    match await conversation.next(self._config.silence_limit_s):
+                        case protocol.Counted(tokens=tokens):
+                            return tokens
+                        case other:
+                            raise _failure(other)
+            except EngineDied:
+                continue
+        raise self._gave_up()
+
+    async def aclose(self) -> None:
+        """End the engine; safe to call twice."""
+        self._closed = True
+        process, self._process = self._process, None
+        if process:
+            await asyncio.to_thread(process.close)
+
+    async def _running(self) -> EngineProcess:
+        """A process with a loaded model. Raises: Unavailable, ModelFileError."""
+        if self._closed:
+            raise Unavailable("the engine is closed")
+        process = self._process
+        if process is None or process.died:
+            process = self._process = EngineProcess(self._config)
+        try:
+            self._ready = await process.ready()
+        except QcodeError:
+            # Not a death to recover from: the next request may find a mended file, and starts anew.
+            if self._process is process:
+                self._process = None
+            raise
+        return process
+
+    async def _answer(
+        self, process: EngineProcess, ask: protocol.Complete, answer: Answer
+    ) -> AsyncGenerator[Delta | Assistant, None]:
+        with process.ask(ask) as conversation:
+            while True:
+                match await conversation.next(self._config.silence_limit_s):
+                    case protocol.Text(text=text):
+                        for delta in answer.text(text):
+                            yield delta
+                    case protocol.Progress() as at:
+                        yield PrefillProgress(processed=at.processed, total=at.total, cached=at.cached)
+                    case protocol.Done() as done:
+                        for item in answer.finish(stop=_STOPS[done.stop], usage=_usage(done)):
+                            yield item
+                        return
+                    case other:
+                        raise _failure(other)
+
+    def _death(self) -> str | None:
+        died = self._process.died if self._process else None
+        return str(died) if died else None
+
+    def _gave_up(self) -> Unavailable:
+        times = f"{1 + RESTARTS} times on one request"
+        return Unavailable(f"{self._death() or 'the engine died'}, {times}; see {self._config.log_path}")
+
+
+_STOPS = {"end": Stop.END, "length": Stop.LENGTH, "cancelled": Stop.CANCELLED}
+
+
+def _usage(done: protocol.Done) -> Usage:
+    return Usage(prompt_tokens=done.prompt, cached_tokens=done.cached, completion_tokens=done.completion, requests=1)
+
+
+def _failure(answer: protocol.Answer) -> BackendError:
+    match answer:
+        case protocol.Failed(cause="overflow", text=text):
+            return ContextOverflow(text)
+        case protocol.Failed(cause="refused", text=text):
+            return Refused(f"the engine refuses the request: {text}")
+        case protocol.Failed(text=text):
+            return Malformed(f"the engine failed: {text}")
+        case _:
+            return Malformed(f"the engine answered another question: {type(answer).__name__}")
