@@ -175,9 +175,11 @@ class Table:
         now = time.monotonic()
         for instance_id, (name, since) in sorted(self._running.items(), key=lambda entry: entry[1][1]):
             grid.add_row(Text(instance_id), Text(name), Text(f"{now - since:.0f} s", justify="right"))
+        head = Grid.grid(padding=(0, 2))
+        text = f"{finished} of {self._total} finished" + (f": {counts}" if counts else "")
+        head.add_row(ProgressBar(total=self._total, completed=finished, width=30), Text(text))
         return Group(
-            ProgressBar(total=self._total, completed=finished, width=60),
-            Text(f"{finished} of {self._total} finished" + (f": {counts}" if counts else "")),
+            head,
             grid,
             Text(self._last_line if self._running else "", style="dim", overflow="ellipsis", no_wrap=True),
         )
