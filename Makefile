@@ -43,5 +43,13 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PY) -m pip install -q -e '.[local,hub,dev]'
 	touch $@ $(VENV)/run.stamp
 
+eval-gold: setup $(VENV)/dev.stamp
+	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/instances.jsonl --agent gold --workers 2 --out $(OUT)/gold --expect-resolved all
+	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/instances.jsonl --agent empty --workers 2 --out $(OUT)/empty --expect-resolved none
+
+eval-quixbugs: setup $(VENV)/dev.stamp
+	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
+	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 1 --max-turns 12 --max-seconds 600 --out $(OUT)/quixbugs
+
 clean:
 	rm -rf $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,8 +26,9 @@ async def main() -> None:
             return
         for call in calls:
             command = json.loads(call.function.arguments)["command"]
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": done.stdout})
+            process = await asyncio.create_subprocess_shell(command, stdout=subprocess.PIPE)
+            output, _ = await process.communicate()
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": output.decode()})
 
 
 asyncio.run(main())

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class InstantServer:
-    """Answers `steps` times with a call of the bash tool (`echo hi`, numbered so that no two are alike), then with a last
-    word. `arrivals` and `answered` are times of time.monotonic, one a request."""
+    """Answers `steps` times with a call of the bash tool (`echo hi`, each with its number), then with a last word.
+
+    `arrivals` and `answered` are times of time.monotonic, one a request."""
 
     steps: int
     arrivals: list[float] = field(default_factory=list)

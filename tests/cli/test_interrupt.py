@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import call, edit, git  # type: ignore[import-not-found]
+from calls import call, edit, git
 
 FIX = edit("calc.py", "a - b", "a + b")
 

@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Qcode, call, edit, git  # type: ignore[import-not-found]
+from calls import Qcode, call, edit, git
 
 FIX = "The sign is wrong. " + edit("calc.py", "a - b", "a + b")
 DONE = "add() adds now."
