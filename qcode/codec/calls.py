@@ -1,0 +1,79 @@
+"""Reads one function of a call, from after its header to after its closing tags (rules M, R2 to R6, X)."""
+
+from qcode.codec.lexer import Kind, Token
+from qcode.codec.output import Output
+from qcode.codec.reader import Reader, Steps
+from qcode.codec.schema import properties, required_names, typed
+from qcode.codec.types import Function
+from qcode.codec.values import ValueReader
+
+
+class CallReader:
+    """Reads a call whose header, and that the next tag fits, is known."""
+
+    def __init__(self, reader: Reader, output: Output) -> None:
+        self._reader = reader
+        self._output = output
+        self._values = ValueReader(reader, output)
+
+    def read(self, name: str, function: Function | None) -> Steps[bool]:
+        """Read up to and with `</function>`. False when the answer ended before the call was complete."""
+        output = self._output
+        index = output.start(name)
+        root = function.parameters if function else {}
+        declared = properties(root)
+        needed = required_names(root)
+        texts: dict[str, str] = {}
+        while True:
+            read = yield from self._reader.blanks()
+            token = read[-1]
+            if token.kind is Kind.PARAMETER:
+                key = _key(token.name, declared)
+                if key in texts or not token.exact:
+                    output.recoveries += 1
+                complete = all(name in texts or name == key for name in needed)
+                text = yield from self._values.read(index, key, declared, texts, may_end=complete)
+                if text is None:
+                    output.cut_off(_cut_line(name, key))
+                    return False
+                texts[key] = text
+                continue
+            if token.kind is Kind.FUNCTION_CLOSE:
+                break
+            if token.kind in (Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION):
+                self._reader.put_back([token])
+                output.recoveries += 1
+                break
+            if token.kind in (Kind.END, Kind.CUT):
+                if token.kind is Kind.END:
+                    self._reader.put_back([token])
+                if not self._may_end_here(token, texts, needed):
+                    output.cut_off(_cut_line(name, ""))
+                    return False
+                output.recoveries += 1
+                break
+            output.recoveries += 1
+        output.finish_call(index, name, {key: typed(text, declared.get(key), root) for key, text in texts.items()})
+        return True
+
+    def _may_end_here(self, token: Token, texts: dict[str, str], needed: tuple[str, ...]) -> bool:
+        """Whether a call without `</function>` can be complete: its last value is closed and nothing is missing."""
+        if not texts or not all(name in texts for name in needed):
+            return False
+        return token.kind is Kind.END or (token.raw.startswith("</") and "</function".startswith(token.raw[:10]))
+
+
+def _key(name: str, declared: object) -> str:
+    """The parameter that a header means; `path type="string"` is `path` where only that is declared."""
+    words = name.split()
+    if isinstance(declared, dict) and name not in declared and words and words[0] in declared:
+        return words[0]
+    return name
+
+
+def _cut_line(name: str, key: str) -> str:
+    where = f"the argument {key} of " if key else ""
+    return (
+        f"The answer ended inside {where}the call of {name}, so it was not executed: write the whole call again, with "
+        f"its closing tags, and less text in one call if it is long"
+    )

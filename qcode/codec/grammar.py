@@ -1,0 +1,137 @@
+"""A grammar for llama.cpp that lets a model write only calls that can be executed.
+
+Either lazy, from the opening tag of a call on, or for the whole answer: a short reason, then one call.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from qcode.codec.gbnf import alternatives, literal, text_without
+from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
+from qcode.codec.types import Function, Tool
+
+REASON_LIMIT = 400
+"""Characters before a call that must come."""
+
+
+class TriggerType(IntEnum):
+    """How llama.cpp finds the place where a lazy grammar begins (its `common_grammar_trigger_type`)."""
+
+    WORD = 1
+    PATTERN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What begins a lazy grammar; of a pattern, its first group."""
+
+    type: TriggerType
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """`text` is GBNF; with triggers it is lazy and holds from the first of them on, else for the whole answer.
+
+    `preserved` are tokens of the model that must be seen as text.
+    """
+
+    text: str
+    triggers: tuple[Trigger, ...] = ()
+    preserved: tuple[str, ...] = ("<tool_call>", "</tool_call>")
+
+    @property
+    def lazy(self) -> bool:
+        """Whether there is free text before the first trigger."""
+        return bool(self.triggers)
+
+
+_LAZY = (
+    Trigger(TriggerType.WORD, "<tool_call>"),
+    Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=)"),
+)
+
+_SHARED = (
+    *text_without(
+        "text",
+        start="\n",
+        end="</parameter>",
+        after_end=" \t\r\n<",
+        final="\n",
+        # What would look like the end of a value whose closing tag was forgotten.
+        forbidden=("\n</function", "\n</tool_call", "\n<parameter"),
+    ),
+    r'end ::= "\n</parameter>\n"',
+    'integer ::= "-"? ("0" | [1-9] [0-9]{0,17})',
+    'number ::= integer ("." [0-9]{1,17})? ([eE] [+-]? [0-9]{1,2})?',
+    'boolean ::= "true" | "false"',
+    'null ::= "null"',
+    'object ::= "{" ws (string ws ":" ws json (ws "," ws string ws ":" ws json)*)? ws "}"',
+    'array ::= "[" ws (json (ws "," ws json)*)? ws "]"',
+    "json ::= object | array | string | number | boolean | null",
+    r'string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4}))* "\""',
+    r"ws ::= [ \t\n]{0,20}",
+)
+
+# Before a call that must come: no tag, no code fence, and no run of backticks but single ones.
+_PROSE = 'prose ::= [^<`~] | "<" [^<`~/a-zA-Z|] | "`" [^<`~] | "~" [^<`~]'
+
+
+def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int = REASON_LIMIT) -> Grammar:
+    """The grammar of calls to `tools`: with `required` exactly one, after at most `reason_limit` characters.
+
+    Raises: ValueError when there is no tool to call.
+    """
+    known = list(functions(tools).values())
+    if not known:
+        raise ValueError("a grammar of calls needs at least one tool")
+    if required:
+        root = [
+            r'root ::= reason? "<tool_call>\n" call "</tool_call>"',
+            f'reason ::= prose{{0,{reason_limit}}} "\\n"',
+            _PROSE,
+        ]
+    else:
+        root = [r'root ::= ("<tool_call>\n" call | call) "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?']
+    calls = [f"call-{number} ::= {_call(function)}" for number, function in enumerate(known)]
+    call = "call ::= " + " | ".join(f"call-{number}" for number in range(len(known)))
+    return Grammar("\n".join([*root, call, *calls, *_SHARED]) + "\n", () if required else _LAZY)
+
+
+def _call(function: Function) -> str:
+    """A function from its header to its closing tag, after the wrapper's opening tag."""
+    branches = branches_of(function)
+    claimed = {name for branch in branches for name in required_names(branch or {})}
+    sequences = [_sequence(function, branch, claimed) for branch in branches]
+    header, closing = literal(f"<function={function.name}>\n"), literal("</function>\n")
+    return f"{header} {alternatives(sequences)} {closing}"
+
+
+def _sequence(function: Function, branch: Mapping[str, Any] | None, claimed: Set[str]) -> str:
+    """The parameters in the schema's order: the required ones, and between them those that may be left out.
+
+    What is `claimed`, required in some branch, is left out of the branches that do not name it.
+    """
+    narrowed = properties(branch or {})
+    needed = {*required_names(function.parameters), *required_names(branch or {})}
+    parts = []
+    for name, schema in properties(function.parameters).items():
+        if name in claimed and name not in needed and name not in narrowed:
+            continue
+        value = _value(narrowed.get(name, schema), schema, function.parameters)
+        part = f"{literal(f'<parameter={name}>' + chr(10))} {value}"
+        parts.append(part if name in needed else f"({part})?")
+    return " ".join(parts) or '""'
+
+
+def _value(schema: Any, general: Any, root: Mapping[str, Any]) -> str:
+    """A value up to and with its closing tag; what `schema` leaves open, `general` tells."""
+    choices = choices_of(schema, root)
+    if choices:
+        return f"{alternatives(map(literal, choices))} end"
+    kinds = types_of(schema, root) or types_of(general, root)
+    if not kinds or "string" in kinds:
+        return "text"
+    return f"{alternatives(kinds)} end"

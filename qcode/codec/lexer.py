@@ -1,0 +1,153 @@
+"""Splits an answer into tags and the text between them, wherever the pieces that arrive are cut.
+
+The tags of Qwen3-Coder's format with the header variants that models write in their place. What a tag means is the
+parser's business: every token keeps its raw text.
+"""
+
+import re
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """What a token is; CUT is the beginning of a tag at the very end of the answer, END that end itself."""
+
+    TEXT = auto()
+    TOOL_OPEN = auto()
+    TOOL_CLOSE = auto()
+    FUNCTION = auto()
+    FUNCTION_CLOSE = auto()
+    PARAMETER = auto()
+    PARAMETER_CLOSE = auto()
+    THINK_OPEN = auto()
+    THINK_CLOSE = auto()
+    STOP_MARK = auto()
+    CUT = auto()
+    END = auto()
+
+
+class Token:
+    """`name` of a header; `exact` where it is written as the template writes it.
+
+    `in_code` is set once it is known whether the token stands in an inline code span.
+    """
+
+    __slots__ = ("exact", "in_code", "kind", "name", "raw")
+
+    def __init__(self, kind: Kind, raw: str, name: str = "", *, exact: bool = True) -> None:
+        self.kind = kind
+        self.raw = raw
+        self.name = name
+        self.exact = exact
+        self.in_code: bool | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Text of nothing but ASCII white space."""
+        return self.kind is Kind.TEXT and not self.raw.strip(BLANKS)
+
+
+BLANKS = " \t\r\n\f\v"
+
+_MAX_NAME = 200
+_MAX_GAP = 16
+
+_GAP = rf"[ \t]{{0,{_MAX_GAP}}}"
+_NAME = rf"[^<>\r\n]{{1,{_MAX_NAME}}}"
+_WORD = rf"""(?:"[\w.:/-]{{1,{_MAX_NAME}}}"|'[\w.:/-]{{1,{_MAX_NAME}}}'|[\w.:/-]{{1,{_MAX_NAME}}})"""
+
+_TAG = re.compile(
+    rf"""<(?:
+      tool_call{_GAP}(?P<open>>)
+    | /tool_call{_GAP}(?P<close>>)
+    | (?P<kind>function|parameter)(?:
+          {_GAP}={_GAP}(?P<name>{_NAME})>
+        | [ \t]{_GAP}name{_GAP}={_GAP}(?P<attribute>{_NAME})>
+        | {_GAP}={_GAP}(?P<unclosed>{_WORD}){_GAP}(?=\r?\n)
+        | [ \t]{_GAP}name{_GAP}={_GAP}(?P<unclosed_attribute>{_WORD}){_GAP}(?=\r?\n)
+        | >(?P<inside>[\w.-]{{1,{_MAX_NAME}}})>
+      )
+    | /(?P<ended>function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?>
+    | (?P<think>/?)think>
+    | \|(?P<stop>im_end|endoftext)\|>
+    )""",
+    re.VERBOSE,
+)
+
+_STEMS = (
+    "<tool_call", "</tool_call", "<function", "</function", "<parameter", "</parameter", "<think>", "</think>",
+    "<|im_end|>", "<|endoftext|>",
+)  # fmt: skip
+
+# What may still become one of the tags above, from its "<" to the end of the text that has arrived.
+_PARTIAL = re.compile(
+    rf"""<(?:
+      /?tool_call{_GAP}
+    | (?:function|parameter)(?:
+          {_GAP}(?:={_GAP}[^<>\r\n]{{0,{_MAX_NAME}}}\r?)?
+        | [ \t]{_GAP}(?:n|na|nam|name{_GAP}(?:={_GAP}[^<>\r\n]{{0,{_MAX_NAME}}}\r?)?)
+        | >[\w.-]{{0,{_MAX_NAME}}}
+      )
+    | /(?:function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?
+    )""",
+    re.VERBOSE,
+)
+
+
+class Lexer:
+    """`feed` it pieces, then `finish` once; together the tokens' raw texts are the pieces."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> list[Token]:
+        """The tokens that are complete with this piece; at most one partial tag is held back."""
+        if not self._held and "<" not in piece:
+            return [Token(Kind.TEXT, piece)] if piece else []
+        text = self._held + piece
+        tokens = []
+        done = 0
+        for match in _TAG.finditer(text):
+            if match.start() > done:
+                tokens.append(Token(Kind.TEXT, text[done : match.start()]))
+            tokens.append(_token(match))
+            done = match.end()
+        last = text.rfind("<", done)
+        self._held = text[last:] if last >= 0 and _may_become_tag(text[last:]) else ""
+        rest = text[done : len(text) - len(self._held)]
+        if rest:
+            tokens.append(Token(Kind.TEXT, rest))
+        return tokens
+
+    def finish(self) -> list[Token]:
+        """What was held back, as CUT, then END."""
+        held, self._held = self._held, ""
+        return [*([Token(Kind.CUT, held)] if held else []), Token(Kind.END, "")]
+
+
+def _may_become_tag(tail: str) -> bool:
+    if len(tail) <= len("<|endoftext|>") and any(stem.startswith(tail) for stem in _STEMS):
+        return True
+    return _PARTIAL.fullmatch(tail) is not None
+
+
+def _token(match: re.Match[str]) -> Token:
+    raw = match[0]
+    if match["open"]:
+        return Token(Kind.TOOL_OPEN, raw)
+    if match["close"]:
+        return Token(Kind.TOOL_CLOSE, raw)
+    if match["ended"]:
+        return Token(Kind.FUNCTION_CLOSE if match["ended"] == "function" else Kind.PARAMETER_CLOSE, raw)
+    if match["stop"]:
+        return Token(Kind.STOP_MARK, raw)
+    if match["think"] is not None:
+        return Token(Kind.THINK_CLOSE if match["think"] else Kind.THINK_OPEN, raw)
+    kind = Kind.FUNCTION if match["kind"] == "function" else Kind.PARAMETER
+    name = match["name"] or match["attribute"] or match["unclosed"] or match["unclosed_attribute"] or match["inside"]
+    name = name.strip(" \t")
+    for quote in "\"'":
+        if len(name) > 2 and name[0] == name[-1] == quote:
+            name = name[1:-1].strip(" \t")
+    return Token(kind, raw, name, exact=raw == f"<{match['kind']}={name}>")

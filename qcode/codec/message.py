@@ -1,0 +1,244 @@
+"""The grammar's top: which tags in an answer begin a call, and which are only shown (rules R and N)."""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+from qcode.codec.calls import CallReader
+from qcode.codec.fences import Place
+from qcode.codec.hermes import HermesReader
+from qcode.codec.lexer import Kind, Token
+from qcode.codec.output import Output
+from qcode.codec.reader import Reader, Steps, raw_of
+from qcode.codec.schema import functions
+from qcode.codec.types import Tool
+
+_JUNK_LIMIT = 200
+"""Characters of text between `<tool_call>` or a header and the next tag that do not hide a call."""
+
+_OPENER_CUT = len("<tool")
+"""Characters of an opener at the very end of an answer from which on it counts as one that was cut."""
+
+_CUT_LINE = (
+    "The answer ended where a call began, so nothing was executed: write the whole call, and less text in one call if "
+    "it is long"
+)
+
+_MAX_DOUBLED = 3
+
+_OPENERS = (Kind.TOOL_OPEN, Kind.FUNCTION)
+
+
+class MessageReader:
+    """Reads one answer."""
+
+    def __init__(self, output: Output, tools: Iterable[Tool] | None) -> None:
+        self._output = output
+        self._functions = functions(tools)
+        self._reader = Reader()
+        self._calls = CallReader(self._reader, output)
+        self._hermes = HermesReader(self._reader, output, self._functions)
+        self._thinking_ends = True
+
+    def read(self) -> Steps[None]:
+        """Read to the end."""
+        output = self._output
+        while True:
+            token = yield from self._reader.next()
+            kind = token.kind
+            if kind is Kind.END:
+                output.finish()
+                return
+            if kind in _OPENERS:
+                place = yield from self._place(token)
+                if place is Place.UNDECIDED:
+                    continue
+                if place is Place.PROSE:
+                    yield from (self._wrapped(token) if kind is Kind.TOOL_OPEN else self._bare(token))
+                    continue
+            if kind is Kind.CUT:
+                self._cut(token)
+            elif kind is Kind.THINK_OPEN and self._thinking_ends and output.markdown.place is not Place.CODE:
+                output.content(token.raw)
+                yield from self._thinking()
+            else:
+                output.content(token.raw)
+
+    def _place(self, token: Token) -> Steps[Place]:
+        """Where a tag stands; when the line must be read on for that, it is put back with the answer noted."""
+        if token.in_code is not None:
+            return Place.CODE if token.in_code else Place.PROSE
+        place = self._output.markdown.place
+        if place is Place.UNDECIDED:
+            undecided = self._output.markdown.undecided()
+            held = [token]
+            while not undecided.hold(held[-1]):
+                held.append((yield from self._reader.next()))
+            self._reader.put_back(held)
+        return place
+
+    def _cut(self, token: Token) -> None:
+        """A tag that the end of the answer cut (rule X1)."""
+        opener = "<tool_call".startswith(token.raw[:10]) or "<function".startswith(token.raw[:9])
+        markdown = self._output.markdown
+        if opener and len(token.raw) >= _OPENER_CUT and markdown.at_line_start and markdown.place is Place.PROSE:
+            self._output.cut_off(_CUT_LINE)
+        else:
+            self._output.content(token.raw)
+
+    def _thinking(self) -> Steps[None]:
+        """After `<think>`: a call waits to see whether the thinking ends; if not, it counts (rule N6)."""
+        output = self._output
+        waiting: list[Token] = []
+        while True:
+            token = yield from self._reader.next()
+            if token.kind is Kind.THINK_CLOSE:
+                output.content(raw_of(waiting) + token.raw)
+                output.markdown.reset()
+                return
+            if token.kind is Kind.END:
+                self._thinking_ends = False
+                self._reader.put_back([*waiting, token])
+                return
+            opens = token.kind in _OPENERS and output.markdown.place is not Place.CODE
+            if waiting or opens or token.kind is Kind.CUT:
+                waiting.append(token)
+            else:
+                output.content(token.raw)
+
+    def _wrapped(self, opener: Token) -> Steps[None]:
+        """After `<tool_call>`."""
+        output = self._output
+        at_start = output.markdown.at_line_start
+        openers = [opener]
+        extra = 0
+        while True:
+            read = yield from self._reader.blanks()
+            if read[-1].kind is not Kind.TOOL_OPEN:
+                break
+            openers += read
+            extra += 1
+        last = read[-1]
+        if last.kind is Kind.TEXT and last.raw.lstrip().startswith("{"):
+            self._reader.put_back(read)
+            if (yield from self._hermes.read(any_name=at_start)):
+                output.recoveries += extra
+                yield from self._after(wrapped=True)
+                return
+            read = []
+        elif last.kind is Kind.TEXT and at_start:
+            read += yield from self._reader.until(_never, limit=_JUNK_LIMIT)
+            if read[-1].kind is Kind.FUNCTION and read[-1].name in self._functions:
+                extra += 1
+                last = read[-1]
+        if last.kind is Kind.FUNCTION:
+            start = yield from self._begins(last, wrapped=True, at_start=at_start)
+            if start is _Start.CALL:
+                output.recoveries += extra
+                yield from self._functions_of(last, wrapped=True)
+            if start is not _Start.SHOWN:
+                return
+        elif last.kind in (Kind.END, Kind.CUT) and self._opener_cut(last, at_start=at_start):
+            return
+        output.content(raw_of(openers))
+        self._reader.put_back(read)
+
+    def _bare(self, header: Token) -> Steps[None]:
+        """After `<function=NAME>` outside a call (rule R1)."""
+        start = yield from self._begins(header, wrapped=False, at_start=self._output.markdown.at_line_start)
+        if start is _Start.CALL:
+            self._output.recoveries += 1
+            yield from self._functions_of(header, wrapped=False)
+        elif start is _Start.SHOWN:
+            self._output.content(header.raw)
+
+    def _begins(self, header: Token, *, wrapped: bool, at_start: bool) -> Steps["_Start"]:
+        """Whether a call begins with this header; what was read for that comes again, doubled headers only once."""
+        declared = header.name in self._functions
+        if not declared and not (wrapped and at_start):
+            return _Start.SHOWN
+        read: list[Token] = []
+        for doubled in range(_MAX_DOUBLED):
+            more = yield from self._reader.until(_never if declared else _is_words, limit=_JUNK_LIMIT)
+            read += more
+            last = more[-1]
+            if not (wrapped or at_start) and not read[0].raw.startswith(("\n", "\r")):
+                break
+            blank = all(token.is_blank for token in more[:-1])
+            ends = (Kind.PARAMETER, Kind.FUNCTION_CLOSE, *((Kind.TOOL_CLOSE,) if wrapped else ()))
+            if last.kind in ends and (declared or blank):
+                self._reader.put_back(more)
+                self._output.recoveries += doubled
+                return _Start.CALL
+            if last.kind in (Kind.END, Kind.CUT) and blank and (wrapped or at_start):
+                self._output.cut_off(_CUT_LINE)
+                self._reader.put_back([Token(Kind.END, "")])
+                return _Start.CUT
+            again = last.kind is Kind.FUNCTION and last.name == header.name
+            if not blank or not (again or (wrapped and last.kind is Kind.TOOL_OPEN)):
+                break
+        self._reader.put_back(read)
+        return _Start.SHOWN
+
+    def _opener_cut(self, last: Token, *, at_start: bool) -> bool:
+        """Whether the answer ended at `<tool_call>`; in the middle of a line that may be prose, and is kept."""
+        if last.kind is Kind.CUT and not "<function".startswith(last.raw[: len("<function")]):
+            return False
+        if at_start:
+            self._output.cut_off(_CUT_LINE)
+            self._reader.put_back([Token(Kind.END, "")])
+            return True
+        self._output.truncated = True
+        return False
+
+    def _functions_of(self, header: Token, *, wrapped: bool) -> Steps[None]:
+        """One call, and those that follow it in its wrapper (rule R4)."""
+        following: Token | None = header
+        while following is not None:
+            if not following.exact:
+                self._output.recoveries += 1
+            name = following.name
+            if not (yield from self._calls.read(name, self._functions.get(name))):
+                return
+            following = yield from self._after(wrapped=wrapped)
+
+    def _after(self, *, wrapped: bool) -> Steps[Token | None]:
+        """The closing tags after a function, and those too many (rules R2 and R3); the next function's header."""
+        closed = False
+        while True:
+            read = yield from self._reader.blanks()
+            last = read[-1]
+            match last.kind:
+                case Kind.TOOL_CLOSE:
+                    self._output.recoveries += closed
+                    closed = True
+                    continue
+                case Kind.FUNCTION_CLOSE:
+                    self._output.recoveries += 1
+                    continue
+                case Kind.CUT if not closed and "</tool_call".startswith(last.raw[: len("</tool_call")]):
+                    continue
+                case Kind.FUNCTION if wrapped and not closed:
+                    start = yield from self._begins(last, wrapped=True, at_start=True)
+                    if start is _Start.CALL:
+                        return last
+                    if start is _Start.CUT:
+                        return None
+            self._reader.put_back(read)
+            self._output.recoveries += wrapped and not closed
+            return None
+
+
+class _Start(Enum):
+    """CUT: the answer ended before it was clear, and nothing is left of it."""
+
+    CALL = auto()
+    SHOWN = auto()
+    CUT = auto()
+
+
+def _never(_: Token) -> bool:
+    return False
+
+
+def _is_words(token: Token) -> bool:
+    return not token.is_blank

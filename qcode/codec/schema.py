@@ -1,0 +1,248 @@
+"""Tools in one form, and the typing of arguments by a tool's JSON schema (rules T1 to T8)."""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from qcode.codec.types import Function, Tool
+
+_ALIASES = {
+    "str": "string",
+    "text": "string",
+    "int": "integer",
+    "long": "integer",
+    "float": "number",
+    "double": "number",
+    "bool": "boolean",
+    "dict": "object",
+    "map": "object",
+    "mapping": "object",
+    "list": "array",
+    "tuple": "array",
+    "none": "null",
+    "nonetype": "null",
+}
+_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_MAX_DEPTH = 16
+_MAX_LITERAL = 1_000_000
+_MAX_DIGITS = 4000
+
+
+def functions(tools: Iterable[Tool] | None) -> dict[str, Function]:
+    """The tools by name; what has no name is left out, and of two with one name the first counts."""
+    found: dict[str, Function] = {}
+    for tool in tools or ():
+        function = _function(tool)
+        if function.name:
+            found.setdefault(function.name, function)
+    return found
+
+
+def _function(tool: Tool) -> Function:
+    if isinstance(tool, Mapping):
+        inner = tool.get("function", tool)
+        fields = inner if isinstance(inner, Mapping) else tool
+        name, description = fields.get("name"), fields.get("description")
+        parameters = fields.get("parameters", fields.get("input_schema"))
+    else:
+        name, description, parameters = tool.name, tool.description, tool.parameters
+    return Function(
+        name=name if isinstance(name, str) else "",
+        description=description if isinstance(description, str) else "",
+        parameters=parameters if isinstance(parameters, Mapping) else {},
+    )
+
+
+def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The declared parameters with their schemas."""
+    declared = schema.get("properties")
+    return declared if isinstance(declared, Mapping) else {}
+
+
+def required_names(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the parameters without which a call is not complete."""
+    names = schema.get("required")
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list | tuple) else ()
+
+
+def branches_of(function: Function) -> tuple[Mapping[str, Any] | None, ...]:
+    """The branches of a schema's `oneOf`, each with parameters of its own; (None,) where it has no branches."""
+    branches = function.parameters.get("oneOf")
+    found = tuple(filter(properties, branches)) if isinstance(branches, list | tuple) else ()
+    return found or (None,)
+
+
+def choices_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that `enum` or `const` allow, as a model writes them; () where all of the type are allowed."""
+    if not isinstance(schema, Mapping):
+        return ()
+    if isinstance(schema.get("$ref"), str):
+        return choices_of(_resolve(schema["$ref"], root), {})
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if not isinstance(values, list | tuple):
+        return ()
+    written = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    return tuple(dict.fromkeys(written))
+
+
+def types_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
+    """The JSON types that a schema allows, in its order; () where it says nothing about types."""
+    return tuple(dict.fromkeys(_types(schema, root, _MAX_DEPTH)))
+
+
+def _types(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[str]:
+    if not isinstance(schema, Mapping) or not depth:
+        return
+    declared = schema.get("type")
+    if declared is not None:
+        yield from _named(declared)
+    elif "const" in schema:
+        yield _type_name(schema["const"])
+    elif isinstance(schema.get("enum"), list | tuple):
+        yield from map(_type_name, schema["enum"])
+    else:
+        yield from _composed(schema, root, depth)
+    if schema.get("nullable") is True:
+        yield "null"
+
+
+def _composed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Iterator[str]:
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        yield from _types(_resolve(reference, root), root, depth - 1)
+    for key in ("anyOf", "oneOf"):
+        branches = schema.get(key)
+        if isinstance(branches, list | tuple):
+            for branch in branches:
+                yield from _types(branch, root, depth - 1)
+    parts = schema.get("allOf")
+    if isinstance(parts, list | tuple):
+        told = [kinds for part in parts if (kinds := set(_types(part, root, depth - 1)))]
+        if told:
+            common = set.intersection(*told)
+            yield from sorted(common)
+    if "properties" in schema or "additionalProperties" in schema:
+        yield "object"
+    elif "items" in schema or "prefixItems" in schema:
+        yield "array"
+
+
+def _named(declared: Any) -> Iterator[str]:
+    for name in declared if isinstance(declared, list | tuple) else (declared,):
+        if isinstance(name, str):
+            lower = name.strip().lower()
+            kind = _ALIASES.get(lower, lower)
+            if kind in _TYPES:
+                yield kind
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    """What a local reference such as "#/$defs/Point" points to; None where it points to nothing."""
+    if not reference.startswith("#"):
+        return None
+    found: Any = root
+    for part in reference[1:].split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(found, Mapping) or key not in found:
+            return None
+        found = found[key]
+    return found
+
+
+def _type_name(value: object) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case None:
+            return "null"
+        case list() | tuple():
+            return "array"
+        case _:
+            return "object"
+
+
+def typed(text: str, schema: Any, root: Mapping[str, Any]) -> Any:
+    """The value that `text` stands for under `schema`; the text itself where it is none (validation answers then)."""
+    kinds = types_of(schema, root)
+    others = [kind for kind in kinds if kind != "string"]
+    if not others:
+        return text
+    stripped = text.strip()
+    if "null" in others and (stripped == "null" or (stripped == "None" and "string" not in kinds)):
+        return None
+    for kind in others:
+        value = _as(kind, stripped)
+        if value is not _NOT:
+            return value
+    return text
+
+
+_NOT: Any = object()
+
+
+def _as(kind: str, text: str) -> Any:
+    match kind:
+        case "integer" | "number":
+            return _number(text, whole=kind == "integer")
+        case "boolean":
+            return {"true": True, "false": False}.get(text.lower(), _NOT)
+        case "array" | "object":
+            return _container(text, list if kind == "array" else dict)
+        case _:
+            return _NOT
+
+
+def _number(text: str, *, whole: bool) -> Any:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > _MAX_DIGITS:
+        return _NOT
+    if not match[1] and not match[2]:
+        return int(text)
+    value = float(text)
+    if not math.isfinite(value) or (whole and not value.is_integer()):
+        return _NOT
+    return int(value) if whole else value
+
+
+def _container(text: str, kind: type) -> Any:
+    if text[:1] not in ("[", "{", "("):
+        return _NOT
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        value = _python_literal(text)
+    if isinstance(value, tuple):
+        value = list(value)
+    return value if isinstance(value, kind) and _is_json(value) else _NOT
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _python_literal(text: str) -> Any:
+    if len(text) > _MAX_LITERAL:
+        return _NOT
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _NOT
+
+
+def _is_json(value: Any) -> bool:
+    """Only what JSON can hold; a Python literal may be a set, bytes, a complex number or infinite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
