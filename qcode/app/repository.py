@@ -18,6 +18,7 @@ _HARMLESS = {
     "GIT_PAGER": "cat",
     "LC_ALL": "C.UTF-8",
 }
+_NO_REPOSITORY = "{} is not in a git repository: run `git init` there, or give one with --repo"
 _NOTHING_RUNS = {"core.fsmonitor": "false", "core.hooksPath": os.devnull, "safe.directory": "*"}
 
 
@@ -27,6 +28,15 @@ class Repository:
 
     root: Path
     files: tuple[str, ...]
+
+
+def require_repository(directory: Path) -> None:
+    """Say at once, without asking git, what is surely no repository. Raises: ConfigError."""
+    if not directory.exists():
+        raise ConfigError(f"{directory} does not exist: give the repository with --repo")
+    here = directory.absolute()
+    if not any((folder / ".git").exists() or (folder / "HEAD").is_file() for folder in (here, *here.parents)):
+        raise ConfigError(_NO_REPOSITORY.format(directory))
 
 
 def open_repository(directory: Path) -> Repository:

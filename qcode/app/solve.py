@@ -119,7 +119,7 @@ class Solve:
         patch = ""
         try:
             patch = await box.patch()
-        except SandboxError as failure:
+        except (QcodeError, SandboxError) as failure:
             error = error or failure
         finally:
             await box.close()
@@ -177,8 +177,8 @@ class _Box:
         return await asyncio.shield(self._ready)
 
     async def patch(self) -> str:
-        """The change, "" if the sandbox never came to be. Raises: SandboxError."""
-        if not self._ready.done() or self._ready.exception() is not None:
+        """The change, "" if the sandbox is not there yet. Raises: SandboxError, or what opening it raised."""
+        if not self._ready.done() or self._ready.cancelled():
             return ""
         try:
             async with asyncio.timeout(PATCH_SECONDS):

@@ -12,6 +12,7 @@ from qcode_tools.toolsets import build_toolset
 
 from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
+from qcode.app.repository import require_repository
 from qcode.app.solve import Solve
 from qcode.config.paths import cache_dir, state_dir
 from qcode.errors import ConfigError
@@ -56,6 +57,7 @@ class Model:
 
 def wire(task: str, options: RunOptions) -> Solve:
     """Put a run together; nothing is started but the model. Raises: ConfigError, ModelFileError."""
+    require_repository(options.repo)
     chosen = choose_model(options)
     return Solve(
         task=task,
