@@ -28,8 +28,8 @@ OVERFLOWS = [
     # Ollama, LM Studio
     "the input length exceeds the context length",
     "Trying to keep the first 111490 tokens when context the overflows. However, the model is loaded with context "
-    "length of only 32768 tokens, which is not enough. Try to load the model with a larger context length, or provide a "
-    "shorter input. Error Data: n/a, Additional Data: n/a",
+    "length of only 32768 tokens, which is not enough. Try to load the model with a larger context length, or provide "
+    "a shorter input. Error Data: n/a, Additional Data: n/a",
     "The number of tokens to keep from the initial prompt is greater than the context length.",
     # SGLang
     "Input length (700001 tokens) exceeds the maximum allowed length (536826 tokens). Use a shorter input or enable "

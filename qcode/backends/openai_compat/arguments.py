@@ -4,6 +4,9 @@ import json
 import math
 from typing import Any
 
+from qcode.codec.schema import properties, typed, types_of
+from qcode.codec.types import Function
+
 
 class BadArguments(ValueError):
     """For the model: what is wrong with the JSON of its call."""
@@ -25,6 +28,20 @@ def decoded(raw: str | dict[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadArguments(f"they are a JSON {_kind(value)}, not an object")
     return value
+
+
+def as_declared(arguments: dict[str, Any], function: Function) -> dict[str, Any]:
+    """The arguments, with text typed where the schema allows none: some servers pass every value as a string."""
+    root = function.parameters
+    declared = properties(root)
+
+    def value_of(name: str, value: Any) -> Any:
+        kinds = types_of(declared.get(name), root)
+        if not isinstance(value, str) or not kinds or "string" in kinds:
+            return value
+        return typed(value, declared[name], root)
+
+    return {name: value_of(name, value) for name, value in arguments.items()}
 
 
 def _loaded(text: str) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 
 from qcode.backends.answer import Answer
 from qcode.backends.openai_compat import faults
-from qcode.backends.openai_compat.arguments import BadArguments, decoded
+from qcode.backends.openai_compat.arguments import BadArguments, as_declared, decoded
 from qcode.codec import ParsedCall
+from qcode.codec.schema import functions
 from qcode.errors import Refused, Unavailable
 from qcode.events import PrefillProgress, ToolCallDelta
 from qcode.messages import Assistant, Stop, Usage
@@ -40,6 +41,7 @@ class ChunkReader:
 
     def __init__(self, request: Request, url: str) -> None:
         self._answer = Answer(request)
+        self._functions = functions(request.tools)
         self._url = url
         self._calls: dict[object, _Call] = {}
         self._finish: str | None = None
@@ -144,6 +146,8 @@ class ChunkReader:
             return
         try:
             arguments = decoded(call.arguments)
+            if function := self._functions.get(name):
+                arguments = as_declared(arguments, function)
         except BadArguments as error:
             cause = "the answer was cut at its length limit" if self._finish == "length" else str(error)
             self._answer.problem(
