@@ -49,7 +49,7 @@ class Answering:
     def count(self, request: Count) -> None:
         """Answer at once."""
         try:
-            self._send(Counted(request.id, self._engine.count(request.text)))
+            self._send(Counted(request.id, len(self._engine.tokens(request.text))))
         except (EngineRefused, OSError) as error:
             self._send(Failed(request.id, "internal", str(error)))
 
@@ -66,7 +66,7 @@ class Answering:
 
     def _answer(self, job: _Job) -> Answer:
         request = job.request
-        total = self._engine.count(request.prompt)
+        total = len(self._engine.tokens(request.prompt))
         room = self._engine.context - total
         if room < min(self._reserve, int(request.body["n_predict"])):
             text = f"the prompt has {total} tokens and leaves too little of the window of {self._engine.context}"
@@ -91,7 +91,7 @@ class Answering:
         prefix = job.request.prefix
         if self._store is None or not prefix or slot.text.startswith(prefix):
             return None
-        if self._engine.count(prefix) < SMALLEST_PREFIX:
+        if len(self._engine.tokens(prefix)) < SMALLEST_PREFIX:
             return None
         # One at a time: whoever comes second with the same prefix finds it on disk.
         with self._priming:

@@ -5,13 +5,8 @@ Source of the field names: llama.cpp `tools/server/README.md`, POST /completion.
 
 from typing import Any
 
-from qcode.model import Sampling
-
-STOP = ("<|im_end|>", "<|im_start|>", "<|endoftext|>")
-"""Ends of an answer that the engine is told about, should the model file not mark them as such."""
-
-_WHOLE_TOKENS = ("<tool_call>", "</tool_call>", *STOP)
-"""Tokens that must appear in the text even where a model file marks them as control tokens."""
+from qcode.codec import grammar
+from qcode.model import Request, Sampling
 
 # The order in which the models' published values are meant (as vLLM and transformers apply them): the temperature
 # shapes what top_p cuts. llama.cpp's own order ends with the temperature, and its min_p would cut once more.
@@ -19,7 +14,7 @@ _ORDER = ("penalties", "top_k", "temperature", "top_p")
 
 
 def sampling_body(sampling: Sampling, *, default_seed: int | None) -> dict[str, Any]:
-    """The fields for how tokens are chosen and when to stop; a value that is None stays the engine's own."""
+    """The fields for how tokens are chosen; a value that is None stays the engine's own."""
     seed = default_seed if sampling.seed is None else sampling.seed
     chosen = {
         "temperature": sampling.temperature,
@@ -31,7 +26,20 @@ def sampling_body(sampling: Sampling, *, default_seed: int | None) -> dict[str, 
     return {
         "n_predict": sampling.max_tokens,
         "samplers": list(_ORDER),
-        "stop": list(STOP),
-        "preserved_tokens": list(_WHOLE_TOKENS),
         **{name: value for name, value in chosen.items() if value is not None},
     }
+
+
+def grammar_body(request: Request, *, constrain: bool) -> dict[str, Any]:
+    """The fields that hold the answer's calls to their form: from the start where a call is required, else, with
+    `constrain`, from the opening of a call on."""
+    required = request.tool_choice == "required"
+    if not request.tools:
+        return {}
+    form = grammar(request.tools, required=required)
+    # Tokens that must appear in the text even where a model file marks them as control tokens.
+    fields: dict[str, Any] = {"preserved_tokens": list(form.preserved)}
+    if required or constrain:
+        triggers = [{"type": int(trigger.type), "value": trigger.value} for trigger in form.triggers]
+        fields |= {"grammar": form.text, "grammar_lazy": form.lazy, "grammar_triggers": triggers}
+    return fields
