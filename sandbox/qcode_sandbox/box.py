@@ -241,7 +241,9 @@ class Box:
             self._engine.kill_all()
             await asyncio.sleep(0.2)
             await self._engine.connect(channel, kind)
-        self._open = {known for known in self._open if not known.closed} | {channel}
+        ended = {known for known in self._open if known.closed}
+        self._open = (self._open - ended) | {channel}
+        await asyncio.gather(*(known.close() for known in ended))
         return channel
 
     async def _free_channel(self) -> Channel:

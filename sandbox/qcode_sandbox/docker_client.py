@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -34,6 +35,20 @@ def _address() -> str | None:
     return next((f"unix://{place}" for place in places if place.exists()), None)
 
 
+def probe() -> None:
+    """Knock at the engine's local socket, if that is how it is reached: cheap, and the clearest reason when it fails.
+
+    docker-py leaves a socket open when it cannot connect. Raises: OSError.
+    """
+    address = _address()
+    if address is None:
+        raise FileNotFoundError(errno.ENOENT, "no such file or directory", "/var/run/docker.sock")
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(_TIMEOUT_S)
+            knock.connect(address.removeprefix("unix://"))
+
+
 def connect() -> APIClient:
     """A client of the engine; blocking. Raises: SandboxUnavailable."""
     import docker
@@ -42,9 +57,8 @@ def connect() -> APIClient:
     from requests.exceptions import RequestException
 
     try:
-        settings: dict[str, Any] = {**docker.utils.kwargs_from_env()}
-        if address := _address():
-            settings["base_url"] = address
+        probe()
+        settings: dict[str, Any] = {**docker.utils.kwargs_from_env(), "base_url": _address()}
         return docker.APIClient(version="auto", timeout=_TIMEOUT_S, **settings)
     except (DockerException, RequestException, OSError) as error:
         raise SandboxUnavailable(_NO_ENGINE.format(why=_reason(error))) from error
@@ -69,7 +83,7 @@ def engine_errors(what: str, kind: type[SandboxError] = SandboxUnavailable) -> I
         yield
     except APIError as error:
         raise kind(f"{what}: {error.explanation or error}") from error
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, ConnectionError, FileNotFoundError) as error:
         raise SandboxLost(f"the Docker engine stopped answering: {_reason(error)}") from error
 
 
@@ -86,4 +100,5 @@ def own_socket(hijacked: Any) -> socket.socket:
     # docker-py keeps the HTTP response on the socket object, so that it is not collected too early.
     hijacked._response.close()
     hijacked.close()
+    inner.close()
     return mine

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qcode_sandbox.channel import Channel
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.connections import SocketConnection, over_socket
-from qcode_sandbox.docker_client import connect, engine_errors, own_socket
+from qcode_sandbox.docker_client import connect, engine_errors, own_socket, probe
 from qcode_sandbox.docker_reaper import labels, reap_stale
 from qcode_sandbox.environment import ENVIRONMENT, TAG_BITS, boot, script
 from qcode_sandbox.errors import SandboxError, SandboxLost
@@ -31,6 +31,8 @@ _BASE = f"{_PRIVATE}/base.git"
 _OPEN_FILES = 8192
 _WATCH_EVERY_S = 1.0
 _GONE_AFTER_S = 10.0
+_REMOVED = "it was stopped or removed from outside"
+_ANSWER_S = 10.0
 
 
 @asynccontextmanager
@@ -123,6 +125,7 @@ def _remove(client: APIClient, name: str) -> None:
     until = time.monotonic() + _GONE_AFTER_S
     # An engine that is gone itself leaves the container to the next run's reaper.
     with contextlib.suppress(SandboxError), engine_errors("the sandbox's container cannot be removed"):
+        probe()
         while time.monotonic() < until:
             try:
                 client.remove_container(name, force=True, v=True)
@@ -143,6 +146,7 @@ class DockerEngine:
         self._container = container
         self._control: SocketConnection | None = None
         self._ended = False
+        self._heard = asyncio.Event()
         self._complaint = ""
         self.workdir = spec.workdir
         self.scratch = _SCRATCH
@@ -165,11 +169,12 @@ class DockerEngine:
                 return control
 
         control = await asyncio.to_thread(attach_and_start)
-        self._control = await over_socket(control, lambda _: None, self._control_ended)
+        self._control = await over_socket(control, lambda _: self._heard.set(), self._control_ended)
         self._control.write(script("init.sh"))
 
     def _control_ended(self) -> None:
         self._ended = True
+        self._heard.set()
 
     async def close(self) -> None:
         """Let the container end."""
@@ -203,17 +208,27 @@ class DockerEngine:
     async def lost(self) -> str:
         from docker.errors import NotFound
 
+        # Its processes may have gone before it does, so the engine's word alone comes too early.
+        self._heard.clear()
+        if self._control and not self._ended:
+            self._control.write(b"ping\n")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), _ANSWER_S)
+                if not self._ended:
+                    return ""
+
         def state() -> str:
             try:
                 with engine_errors("the container cannot be inspected"):
+                    probe()
                     found: dict[str, Any] = self._client.inspect_container(self._container)["State"]
             except SandboxLost as error:
                 return str(error)
             except SandboxError as error:
-                return "it was removed" if isinstance(error.__cause__, NotFound) else str(error)
+                return _REMOVED if isinstance(error.__cause__, NotFound) else str(error)
             if found.get("Running"):
-                return ""
-            return "it ran out of memory" if found.get("OOMKilled") else "it was stopped"
+                return "it does not answer"
+            return "it ran out of memory" if found.get("OOMKilled") else _REMOVED
 
         return await asyncio.to_thread(state)
 

@@ -186,15 +186,17 @@ async def _pull(client: APIClient, name: str, on_line: OnLine) -> None:
 def _follow(steps: Iterable[dict[str, Any]], what: str, on_line: OnLine) -> None:
     """Hand on what the engine says. Raises: SandboxUnavailable when it says that it failed."""
     said: list[str] = []
-    for step in steps:
+    failure = ""
+    for step in steps:  # to the end, so that the connection is given back
         if "error" in step:
-            lines = [*said[-_LAST_LINES:], str(step["error"]).strip()]
-            raise SandboxUnavailable(f"{what}: " + "\n".join(lines))
+            failure = "\n".join([*said[-_LAST_LINES:], str(step["error"]).strip()])
         text = step.get("stream") or (step.get("status") if not step.get("progressDetail") else "")
         for line in str(text or "").splitlines():
             if line.strip():
                 said.append(line.rstrip())
                 on_line(line.rstrip())
+    if failure:
+        raise SandboxUnavailable(f"{what}: {failure}")
 
 
 def _import(client: APIClient, tree: Path, tag: str) -> None:

@@ -2,9 +2,10 @@
 # needs no new process to act, so it works when the limit of processes is reached.
 #
 # stdin is held open by qcode. At its end (qcode closed, or was killed) this process ends, and the container with it.
-# Commands: "kill TAG" kills what carries the tag (see server.sh), "all" kills everything else of this user.
+# Commands: "kill TAG" kills what carries the tag (see server.sh), "all" kills everything else of this user, "ping" is
+# answered as long as the container lives.
 
-exec 1>/dev/null 2>&1
+exec 3>&1 1>/dev/null 2>&1
 
 # tagged TAG: the numbers of the processes that carry it, in `found`.
 tagged() {
@@ -30,5 +31,6 @@ while IFS=' ' read -r verb tag; do
       ((${#found[@]})) && kill -KILL "${found[@]}"
       ;;
     all) kill -KILL -1 ;;
+    ping) echo pong >&3 ;;
   esac
 done

@@ -69,6 +69,7 @@ def write(path: str, size: int, token: str) -> str:
         + "fi\n"
         + '[[ -e $name && ! -w $name ]] && fail "Permission denied"\n'
         + "folder=${name%/*}\n"
+        + '[[ -n $folder && -e $folder && ! -d $folder ]] && fail "Not a directory"\n'
         + '[[ -d $folder/ ]] || mkdir -p -- "$folder/" || { cat_rest; exit 1; }\n'
         + f"new=$folder/.{token}.tmp\n"
         + "trap 'rm -f -- \"$new\"' EXIT\n"
