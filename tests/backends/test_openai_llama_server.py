@@ -26,6 +26,8 @@ p = xllamacpp.CommonParams()
 p.model.path, p.n_ctx, p.n_parallel = sys.argv[1], int(sys.argv[2]), 1
 p.chat_template, p.use_jinja, p.force_pure_content_parser = sys.argv[3], True, sys.argv[4] == "text"
 p.hostnames, p.port = ["127.0.0.1"], 0
+# One thread: two that wait for each other crawl where other tests want the processor too.
+p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
 p.n_gpu_layers, p.warmup, p.verbosity, p.offline, p.ui = 0, False, 1, True, False
 server = xllamacpp.Server(p)
 print("address", server.listening_address, flush=True)

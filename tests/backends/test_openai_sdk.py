@@ -1,8 +1,11 @@
 """What importing the SDK costs, and that what was left out is still there for whoever wants it."""
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 LOAD = "from qcode.backends.openai_compat.sdk import import_openai; import sys; import_openai(); "
 
@@ -25,6 +28,27 @@ def test_the_models_of_the_responses_api_are_not_loaded(tmp_path: Path) -> None:
 def test_a_plain_import_would_load_them(tmp_path: Path) -> None:
     code = "import sys, openai; print('openai.types.responses.response' in sys.modules)"
     assert python(code, tmp_path) == "True"
+
+
+async def test_a_whole_answer_does_not_load_them_either(
+    serve: Callable[..., Awaitable[tuple[str, Any]]], tmp_path: Path
+) -> None:
+    url, _ = await serve({"text": "done"})
+    code = f"""
+import asyncio, sys
+from qcode.backends.openai_compat import OpenAIBackend
+from qcode.messages import User
+from qcode.model import Request
+
+async def main():
+    backend = OpenAIBackend({url!r})
+    items = [item async for item in backend.stream(Request("s", (User(text="hi"),)))]
+    await backend.aclose()
+    print(items[-1].text, "openai.types.responses.response" in sys.modules)
+
+asyncio.run(main())
+"""
+    assert await asyncio.to_thread(python, code, tmp_path) == "done False"
 
 
 def test_names_of_the_package_are_still_there(tmp_path: Path) -> None:

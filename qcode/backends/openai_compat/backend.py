@@ -136,9 +136,10 @@ class OpenAIBackend:
 
     async def _begin(self, wanted: dict[str, Any], patience: Patience) -> "openai.AsyncStream[object]":
         """Send the body, in simpler and simpler forms while the server refuses its form, until an answer begins."""
+        client = await self._client()
+        # Only now: opening the client is what makes this import cheap.
         from openai import APIStatusError, AsyncStream
 
-        client = await self._client()
         fields = wanted
         while True:
             sending = client.post(
@@ -200,16 +201,16 @@ class OpenAIBackend:
         self, method: str, url: str, body: dict[str, Any] | None = None, *, absent_is_none: bool = False
     ) -> object:
         """One question outside the conversation; None where the server has no such address and that is no error."""
-        from_here = await self._client()
+        client = await self._client()
         from openai import APIStatusError
 
         options = request_options(self._api_key)
         try:
             async with asyncio.timeout(QUESTION_S):
                 if method == "get":
-                    return await from_here.get(url, cast_to=object, options=options)
+                    return await client.get(url, cast_to=object, options=options)
                 content = payload.encoded(body or {})
-                return await from_here.post(url, content=content, cast_to=object, options=options)
+                return await client.post(url, content=content, cast_to=object, options=options)
         except APIStatusError as error:
             if absent_is_none and error.status_code in {404, 405, 501}:
                 return None
