@@ -96,6 +96,17 @@ async def test_a_call_that_cannot_be_understood_is_told_to_the_model(
     assert again.text == "sorry"
 
 
+async def test_characters_that_come_in_halves_or_not_at_all(ask: Ask, question: Request) -> None:
+    chunks = [{"choices": [{"delta": {"content": half}}]} for half in ("a\ud83d", "\ude00b", "c\ud83d", "d", "\ud83d")]
+    call = {"index": 0, "function": {"name": "bash", "arguments": '{"command": "\\ud800 \\ud83d\\ude00"}'}}
+    chunks += [{"choices": [{"delta": {"reasoning": "\ud800", "tool_calls": [call]}, "finish_reason": "stop"}]}]
+    message = await ask({"chunks": [json.dumps(chunk) for chunk in chunks]})
+    assert message.text == "a\U0001f600bc\ufffdd\ufffd"
+    assert message.thinking == "\ufffd"
+    assert message.tool_calls[0].arguments == {"command": "\ufffd \U0001f600"}
+    assert Assistant.model_validate_json(message.model_dump_json()) == message
+
+
 async def test_one_call_parsed_and_another_left_in_the_text(ask: Ask) -> None:
     message = await ask({"text": CALL, "calls": [{"name": "bash", "arguments": '{"command": "pwd"}'}]})
     assert [call.arguments["command"] for call in message.tool_calls] == ["ls -l", "pwd"]

@@ -58,7 +58,7 @@ async def test_a_host_without_an_address(connect: Connect, collect: Collect) -> 
         ({"status": 401, "body": {"error": {"message": "bad key"}}}, Refused, "API key"),
         ({"status": 404, "body": {"error": {"message": "no model m"}}}, Refused, "no model m.*check --model"),
         ({"status": 307, "headers": {"Location": "http://127.0.0.1:9/"}}, Refused, "final address"),
-        ({"status": 200, "body": "<p>Hi", "headers": {"Content-Type": "text/html"}}, Malformed, "text/html"),
+        ({"status": 200, "body": "<p>Hi", "headers": {"Content-Type": "text/html"}}, Refused, "text/html"),
         ({"status": 500, "body": "x" * 5_000_000}, Unavailable, "xxx"),
         ({"raw": "220 mail ready\r\n\r\n"}, Malformed, "does not answer in HTTP"),
         ({"raw": ""}, Unavailable, "failed"),
@@ -145,6 +145,20 @@ async def test_a_finished_answer_is_not_lost_to_a_missing_usage(
 async def test_a_connection_cut_after_the_end_takes_nothing_away(ask: Ask) -> None:
     message = await ask({"text": "done", "close_at": 3})
     assert message.text == "done"
+
+
+async def test_cancelling_the_reader_hangs_up_too(
+    question: Request, serve: Serve, connect: Connect, collect: Collect
+) -> None:
+    url, server = await serve({"text": "x", "hang_s": [1, 60]}, {"text": "next"})
+    backend = connect(url, "m")
+    reader = asyncio.create_task(collect(backend, question))
+    await asyncio.sleep(0.3)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert (await collect(backend, question))[1].text == "next"
+    assert server.hung_up == 1
 
 
 async def test_closing_the_stream_hangs_up(question: Request, serve: Serve, connect: Connect) -> None:

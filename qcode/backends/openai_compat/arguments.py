@@ -27,7 +27,7 @@ def decoded(raw: str | dict[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise BadArguments(f"they are a JSON {_kind(value)}, not an object")
-    return value
+    return {characters(key): _with_whole_characters(item) for key, item in value.items()}
 
 
 def as_declared(arguments: dict[str, Any], function: Function) -> dict[str, Any]:
@@ -42,6 +42,27 @@ def as_declared(arguments: dict[str, Any], function: Function) -> dict[str, Any]
         return typed(value, declared[name], root)
 
     return {name: value_of(name, value) for name, value in arguments.items()}
+
+
+def characters(text: str) -> str:
+    """The text with surrogate pairs joined and lone halves, which JSON can hold but no file can, replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _with_whole_characters(value: Any) -> Any:
+    match value:
+        case str():
+            return characters(value)
+        case dict():
+            return {characters(key): _with_whole_characters(item) for key, item in value.items()}
+        case list():
+            return [_with_whole_characters(item) for item in value]
+        case _:
+            return value
 
 
 def _loaded(text: str) -> Any:

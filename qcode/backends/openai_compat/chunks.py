@@ -12,7 +12,7 @@ from typing import Any
 
 from qcode.backends.answer import Answer
 from qcode.backends.openai_compat import faults
-from qcode.backends.openai_compat.arguments import BadArguments, as_declared, decoded
+from qcode.backends.openai_compat.arguments import BadArguments, as_declared, characters, decoded
 from qcode.codec import ParsedCall
 from qcode.codec.schema import functions
 from qcode.errors import Refused, Unavailable
@@ -45,6 +45,7 @@ class ChunkReader:
         self._url = url
         self._calls: dict[object, _Call] = {}
         self._finish: str | None = None
+        self._half = ""
         self._usage = Usage(requests=1)
         self.begun = False
         """A token has come."""
@@ -82,8 +83,7 @@ class ChunkReader:
         """The last deltas, then the answer. Raises: BackendError where it is not a complete one."""
         match self._finish:
             case None if not self.heard_any:
-                kind = content_type.partition(";")[0].strip() or "nothing"
-                raise faults.garbage(self._url, f"an empty stream, or {kind} instead of a stream of events")
+                raise faults.no_stream(self._url, content_type)
             case None:
                 raise faults.broke_off(self._url, "the stream ended without a finish_reason")
             case "content_filter":
@@ -94,6 +94,8 @@ class ChunkReader:
                 stop = Stop.LENGTH
             case _:
                 stop = Stop.END
+        if self._half:
+            yield from self._answer.text(characters(self._half))
         for call in self._calls.values():
             self._judge(call)
         yield from self._answer.finish(stop=stop, usage=self._usage)
@@ -102,11 +104,13 @@ class ChunkReader:
         for name in ("reasoning_content", "reasoning"):
             if isinstance(thinking := delta.get(name), str) and thinking:
                 self.begun = True
-                yield from self._answer.thinking(thinking)
+                yield from self._answer.thinking(characters(thinking))
                 break
         if text := _text(delta.get("content")):
             self.begun = True
-            yield from self._answer.text(text)
+            # An emoji may come as two halves of a surrogate pair in two chunks.
+            text, self._half = _split_half(self._half + text)
+            yield from self._answer.text(characters(text))
         calls = delta.get("tool_calls")
         for position, part in enumerate(calls if isinstance(calls, list) else []):
             if isinstance(part, Mapping):
@@ -130,12 +134,12 @@ class ChunkReader:
         if not isinstance(function, Mapping):
             return
         if isinstance(name := function.get("name"), str) and name and not call.name:
-            call.name = name
-            yield ToolCallDelta(index=call.place, name=name)
+            call.name = characters(name)
+            yield ToolCallDelta(index=call.place, name=call.name)
         match function.get("arguments"):
             case str(piece) if piece:
                 call.pieces.append(piece)
-                yield ToolCallDelta(index=call.place, text=piece)
+                yield ToolCallDelta(index=call.place, text=characters(piece))
             case dict(whole):
                 call.whole = whole
 
@@ -185,6 +189,11 @@ def _text(content: object) -> str:
             return "".join(part for part in parts if isinstance(part, str))
         case _:
             return ""
+
+
+def _split_half(text: str) -> tuple[str, str]:
+    """The text without, and the first half of a surrogate pair at its end."""
+    return (text[:-1], text[-1]) if "\ud800" <= text[-1:] <= "\udbff" else (text, "")
 
 
 def _count(value: object) -> int:

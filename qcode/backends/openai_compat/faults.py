@@ -60,7 +60,7 @@ def from_status(status: int, words: str, url: str, *, retry_after: str = "") -> 
     """An answer of the server that is no success; `words` as words_of gives them."""
     said = one_line(words)
     what = f"{url} answered {status}" + (f": {said}" if said else " without a word")
-    if status in {400, 413, 422, 500} and _OVERFLOW.search(words):
+    if status in {400, 413, 422, 500} and is_overflow(words):
         return _overflow(url, said)
     match status:
         case 429 if "insufficient_quota" in words:
@@ -84,7 +84,7 @@ def from_status(status: int, words: str, url: str, *, retry_after: str = "") -> 
 def from_stream(body: object, url: str) -> BackendError:
     """An error that the server put in the middle of its stream."""
     words = words_of(body)
-    if _OVERFLOW.search(words):
+    if is_overflow(words):
         return _overflow(url, one_line(words))
     code = body.get("code") if isinstance(body, Mapping) else None
     if isinstance(code, int) and 400 <= code < 600:
@@ -122,6 +122,19 @@ def broke_off(url: str, detail: str) -> Malformed:
 def garbage(url: str, detail: str) -> Malformed:
     """Something came that is not a stream of chat completion chunks."""
     return Malformed(f"{url} sent what is not a chat completion ({one_line(detail)}): check --base-url")
+
+
+def no_stream(url: str, content_type: str) -> BackendError:
+    """Success without a single event."""
+    kind = one_line(content_type.partition(";")[0], 80).lower()
+    if kind in {"text/html", "application/json"}:
+        return Refused(f"{url} answered with {kind}, not with a stream of events: check --base-url")
+    return garbage(url, "an empty stream")
+
+
+def is_overflow(words: str) -> bool:
+    """Does a server say by this that the prompt is too long for it?"""
+    return bool(_OVERFLOW.search(words))
 
 
 def room_for_answer(words: str) -> int | None:

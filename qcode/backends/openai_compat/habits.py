@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from qcode.backends.openai_compat.faults import room_for_answer
+from qcode.backends.openai_compat.faults import is_overflow, room_for_answer
 from qcode.backends.openai_compat.payload import EXTENSIONS
 
 SMALLEST_ANSWER = 256
@@ -15,9 +15,9 @@ _DROPPABLE = (*EXTENSIONS, "stream_options", "seed")
 def adapted(fields: dict[str, Any], words: str) -> dict[str, Any] | None:
     """The body that may be accepted after a refusal in these words, each time a simpler one; None if it will not be."""
     room = room_for_answer(words)
-    if room is not None:
-        if SMALLEST_ANSWER <= room < fields.get("max_tokens", 0):
-            return fields | {"max_tokens": room}
+    if room is not None and SMALLEST_ANSWER <= room < fields.get("max_tokens", 0):
+        return fields | {"max_tokens": room}
+    if is_overflow(words):
         return None
     # vLLM without a tool parser refuses "auto"; with "none" it still shows the tools to the model, and the calls stay
     # in the text, where qcode.codec reads them.
