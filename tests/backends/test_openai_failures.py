@@ -47,6 +47,18 @@ async def test_a_host_without_an_address(connect: Connect, collect: Collect) -> 
         await collect(backend)
 
 
+async def test_tls_where_there_is_none(connect: Connect, collect: Collect) -> None:
+    async def plain_http(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(plain_http, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        with pytest.raises(Refused, match=r"does not speak TLS.*use http://"):
+            await collect(connect(url, "m"))
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
