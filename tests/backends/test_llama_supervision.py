@@ -21,9 +21,9 @@ from qcode.model import Request, Sampling
 
 pytestmark = pytest.mark.model
 
-SYSTEM = "You answer questions about numbers.\n" + "\n".join(f"{number} is a number." for number in range(100))
+SYSTEM = "You answer questions about numbers.\n" + "\n".join(f"{number} is a number." for number in range(24))
 REQUEST = Request(
-    SYSTEM, (User(text="Count from 1 to 20."),), sampling=Sampling(temperature=0.0, max_tokens=40, seed=1)
+    SYSTEM, (User(text="Count from 1 to 20."),), sampling=Sampling(temperature=0.0, max_tokens=24, seed=1)
 )
 
 Open = Callable[..., LlamaBackend]
@@ -187,7 +187,7 @@ async def test_the_start_of_the_prompt_survives_the_process(open_engine: Open, t
     first = await complete(open_engine(prefix_cache_dir=states))
     assert first.usage.cached_tokens == 0
     again = await complete(open_engine(prefix_cache_dir=states))
-    assert again.usage.cached_tokens > 0.9 * again.usage.prompt_tokens
+    assert again.usage.cached_tokens > 0.8 * again.usage.prompt_tokens
     assert again.text == first.text
 
 
@@ -207,4 +207,4 @@ async def test_slots_answer_at_the_same_time_and_share_the_start(open_engine: Op
     requests = [Request(SYSTEM, (User(text=text),), sampling=REQUEST.sampling) for text in questions]
     messages = await asyncio.gather(*(complete(backend, request) for request in requests))
     assert all(message.text for message in messages)
-    assert sum(message.usage.cached_tokens > 0.9 * message.usage.prompt_tokens for message in messages) == 2
+    assert sum(message.usage.cached_tokens > 0.8 * message.usage.prompt_tokens for message in messages) == 2

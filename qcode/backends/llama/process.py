@@ -53,7 +53,9 @@ class Conversation:
     async def next(self, silence_limit_s: float) -> protocol.Answer:
         """Wait for the next one; a process that is silent for too long is killed. Raises: EngineDied."""
         try:
-            answer = await asyncio.wait_for(self._answers.get(), silence_limit_s)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the answer.
+            async with asyncio.timeout(silence_limit_s):
+                answer = await self._answers.get()
         except TimeoutError:
             raise self._give_up(f"gave no sign of life for {silence_limit_s:g} s") from None
         if isinstance(answer, EngineDied):
@@ -84,9 +86,9 @@ class EngineProcess:
 
     async def ready(self) -> protocol.Ready:
         """Wait until the model is loaded. Raises: ModelFileError, Unavailable."""
-        loaded = asyncio.wrap_future(self._loaded)
         try:
-            return await asyncio.wait_for(asyncio.shield(loaded), self._config.load_limit_s)
+            async with asyncio.timeout(self._config.load_limit_s):
+                return await asyncio.shield(asyncio.wrap_future(self._loaded))
         except TimeoutError:
             text = f"did not load the model within {self._config.load_limit_s:.0f} s"
             raise Unavailable(f"{self.kill(text)}; see {self._config.log_path}") from None
