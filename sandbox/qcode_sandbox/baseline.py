@@ -94,7 +94,7 @@ work=$(mktemp -d {shlex.quote(scratch)}/patch.XXXXXX) || exit 1
 errors=$work/errors
 fail() {{ cat "$errors"; exit 1; }}
 trap 'rm -rf -- "$work"' EXIT
-mkdir "$work/objects" && cp -- "$GIT_DIR/index" "$work/index" && chmod u+w "$work/index" || exit 1
+mkdir "$work/objects" || exit 1
 export GIT_INDEX_FILE=$work/index GIT_OBJECT_DIRECTORY=$work/objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$GIT_DIR/objects
 
 # What git could not read, or would wait for.
@@ -102,6 +102,9 @@ find . -name .git -prune -o -type d ! -perm -500 -exec chmod u+rx {{}} ';' 2>/de
 find . -name .git -prune -o -type f ! -perm -400 -exec chmod u+r {{}} + \\
   -o -type p -name '.git*' -exec rm -f -- {{}} + 2>/dev/null
 
+# An index without the files' times, so that each is read: one that was changed within the second that it was copied in,
+# or whose times were set back, looks the same from outside.
+git read-tree HEAD 2>"$errors" || fail
 git ls-files -z >"$work/tracked" 2>"$errors" || fail
 mapfile -d '' -t names <"$work/tracked"
 declare -A known=()

@@ -7,10 +7,12 @@ import posixpath
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from qcode_sandbox import baseline, programs
 from qcode_sandbox.channel import Call, Channel, Ending
+from qcode_sandbox.cleanup import to_the_end
+from qcode_sandbox.engine import Engine
 from qcode_sandbox.environment import TAG_BITS
 from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost
 from qcode_sandbox.output import Output
@@ -23,49 +25,10 @@ FILE_TIMEOUT_S = 60.0
 PATCH_TIMEOUT_S = 300.0
 _KILL_GRACE_S = 2.0
 _LOST_AFTER_S = 10.0
+_EOF_S = 0.1
+_ROOM_S = 0.2
 _KILLED = 137
 _ERRNO = {os.strerror(number): number for number in errno.errorcode}
-
-
-class Engine(Protocol):
-    """Makes channels into one place, and kills there."""
-
-    name: str
-    workdir: str
-    scratch: str
-    """A directory inside that every request may write, outside the work tree."""
-    base: str
-    """The private repository of the tree as opened."""
-    first_tag: int
-    """Requests are numbered from here: see environment.TAG_BITS."""
-
-    async def connect(self, channel: Channel, kind: str) -> None:
-        """Connect a channel with a new server.sh. Raises: SandboxError."""
-        ...
-
-    def kill(self, tag: int) -> None:
-        """Kill every process of a request, soon."""
-        ...
-
-    def kill_all(self) -> None:
-        """Kill all that runs inside, the channels' processes too if that is what it takes."""
-        ...
-
-    async def lost(self) -> str:
-        """Why the place is gone, or "" when it is still there."""
-        ...
-
-    def check_path(self, path: str, *, writing: bool) -> None:
-        """Raises: SandboxFileError where an absolute path may not be used."""
-        ...
-
-    def complaint(self) -> str:
-        """What the place itself has to say about the request that just ended, once; "" mostly."""
-        ...
-
-    async def protect(self, made: str) -> None:
-        """Copy the private repository from where it was made to `base`, where commands cannot write."""
-        ...
 
 
 class Box:
@@ -214,6 +177,11 @@ class Box:
                 else:
                     channel.retire()
 
+    async def open_shell(self) -> None:
+        """Start the shell before it is needed. Raises: SandboxError."""
+        async with self._shell_lock:
+            await self._shell_channel()
+
     async def close(self) -> None:
         """End all channels."""
         channels, self._open = self._open, set()
@@ -232,18 +200,21 @@ class Box:
     async def _connect(self, kind: str) -> Channel:
         channel = Channel(shell=kind == "shell", output_limit=OUTPUT_LIMIT)
         try:
-            await self._engine.connect(channel, kind)
+            await to_the_end(self._engine.connect(channel, kind))
         except SandboxLost:
             raise
         except SandboxError:
             # No process can be started inside, such as at the limit of processes: make room, once.
             await self._check_lost()
             self._engine.kill_all()
-            await asyncio.sleep(0.2)
-            await self._engine.connect(channel, kind)
-        ended = {known for known in self._open if known.closed}
-        self._open = (self._open - ended) | {channel}
-        await asyncio.gather(*(known.close() for known in ended))
+            await asyncio.sleep(_ROOM_S)
+            channel = Channel(shell=kind == "shell", output_limit=OUTPUT_LIMIT)
+            await to_the_end(self._engine.connect(channel, kind))
+        finally:
+            # Also when cancelled: what is connected must be closed in the end.
+            ended = {known for known in self._open if known.closed}
+            self._open = (self._open - ended) | {channel}
+            await asyncio.gather(*(known.close() for known in ended))
         return channel
 
     async def _free_channel(self) -> Channel:
@@ -281,6 +252,8 @@ class Box:
             await asyncio.wait({call.done}, timeout=_LOST_AFTER_S)
         ending = call.done.result() if call.done.done() else None
         if ending is None:
+            # What killed this channel may have killed others: let them be known as closed before their next request.
+            await asyncio.sleep(_EOF_S)
             await self._check_lost()
         if not call.done.done():
             raise SandboxLost(f"{self.name} no longer answers")

@@ -17,7 +17,7 @@ from qcode_sandbox.docker_client import connect, engine_errors, own_socket, prob
 from qcode_sandbox.docker_reaper import labels, reap_stale
 from qcode_sandbox.environment import ENVIRONMENT, TAG_BITS, boot, script
 from qcode_sandbox.errors import SandboxError, SandboxLost
-from qcode_sandbox.images import ensure_image
+from qcode_sandbox.images import ensure_with
 from qcode_sandbox.specs import DockerSpec
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
     """A running container, removed when the context is left. Raises: SandboxError."""
     client = await to_the_end(asyncio.to_thread(connect))
     name = f"qcode-{secrets.token_hex(6)}"
+    engine = DockerEngine(client, spec, name)
     try:
         await asyncio.to_thread(reap_stale, client)
-        image = await ensure_image(spec.image, spec.on_progress)
+        image = await ensure_with(client, spec.image, spec.on_progress)
         try:
             # Not to be cut off: a container whose creation nobody waited for would be left.
             await to_the_end(asyncio.to_thread(_create, client, spec, image, name))
-            engine = DockerEngine(client, spec, name)
             await to_the_end(engine.start())
             watch = asyncio.create_task(engine.watch_disk()) if spec.source is None else None
             try:
@@ -55,9 +55,9 @@ async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
                 if watch:
                     watch.cancel()
                     await asyncio.wait({watch})
-                await engine.close()
         finally:
             await to_the_end(asyncio.to_thread(_remove, client, name))
+            await to_the_end(engine.close())
     finally:
         client.close()
 
@@ -191,7 +191,7 @@ class DockerEngine:
 
         if self._ended:
             raise SandboxLost(f"{self.name} is gone: {await self.lost()}")
-        sock = await to_the_end(asyncio.to_thread(run_bash))
+        sock = await asyncio.to_thread(run_bash)
         connection = await over_socket(sock, channel.feed, channel.ended)
         if not await channel.opened(connection):
             await channel.close()

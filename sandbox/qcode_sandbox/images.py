@@ -46,26 +46,31 @@ async def ensure_image(name: str, on_line: OnLine = _silent) -> str:
     Raises: SandboxUnavailable.
     """
     async with _client() as client:
-        suite = _own_suite(name)
-        if not suite:
-            if not await asyncio.to_thread(_exists, client, name):
-                await _pull(client, name, on_line)
-            return name
-        tag = debian.base_tag(suite)
-        if await asyncio.to_thread(_exists, client, tag):
-            return tag
-        on_line(f"making the sandbox's image {tag} (once, about a minute)")
-        try:
-            await _pull(client, f"debian:{suite}-slim", on_line)
-        except SandboxUnavailable as error:
-            on_line(f"{error}; making it with debootstrap")
-            await debootstrap_base(suite, debian.BASE_PACKAGES, tag, on_line)
-        else:
-            with tempfile.TemporaryDirectory(prefix="qcode-image-") as name:
-                context = Path(name)
-                (context / "Dockerfile").write_text(debian.dockerfile(suite), encoding="utf-8")
-                await build_image(context, tag=tag, network="host", on_line=on_line)
+        return await ensure_with(client, name, on_line)
+
+
+async def ensure_with(client: APIClient, name: str, on_line: OnLine) -> str:
+    """As `ensure_image`, with a client that is there. Raises: SandboxUnavailable."""
+    if not (suite := _own_suite(name)):
+        if not await asyncio.to_thread(_exists, client, name):
+            await _pull(client, name, on_line)
+        return name
+    tag = debian.base_tag(suite)
+    if await asyncio.to_thread(_exists, client, tag):
         return tag
+    on_line(f"making the sandbox's image {tag} (once, about a minute)")
+    try:
+        if not await asyncio.to_thread(_exists, client, f"debian:{suite}-slim"):
+            await _pull(client, f"debian:{suite}-slim", on_line)
+    except SandboxUnavailable as error:
+        on_line(f"{error}; making it with debootstrap")
+        await debootstrap_base(suite, debian.BASE_PACKAGES, tag, on_line)
+        return tag
+    with tempfile.TemporaryDirectory(prefix="qcode-image-") as folder:
+        context = Path(folder)
+        (context / "Dockerfile").write_text(debian.dockerfile(suite), encoding="utf-8")
+        await build_image(context, tag=tag, network="host", on_line=on_line)
+    return tag
 
 
 async def debootstrap_base(suite: str, include: Iterable[str], tag: str, on_line: OnLine = _silent) -> None:

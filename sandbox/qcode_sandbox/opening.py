@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from qcode_sandbox import baseline, programs
-from qcode_sandbox.box import Box, Engine
+from qcode_sandbox.box import Box
 from qcode_sandbox.cleanup import to_the_end
+from qcode_sandbox.engine import Engine
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
@@ -43,12 +44,22 @@ async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
 async def _box(engine: Engine, source: Source | None, *, disk_mb: int) -> AsyncIterator[Box]:
     box = Box(engine)
     try:
-        if source:
-            await _copy_in(box, source, disk_mb * 1_000_000)
-        await _remember_tree(box, engine, whole_tree=source is not None)
+        await _prepare(box, engine, source, disk_mb * 1_000_000)
         yield box
     finally:
         await to_the_end(box.close())
+
+
+async def _prepare(box: Box, engine: Engine, source: Source | None, limit: int) -> None:
+    shell = asyncio.ensure_future(box.open_shell())
+    try:
+        if source:
+            await _copy_in(box, source, limit)
+        await _remember_tree(box, engine, whole_tree=source is not None)
+        await shell
+    finally:
+        shell.cancel()
+        await asyncio.wait({shell})
 
 
 async def _copy_in(box: Box, source: Source, limit: int) -> None:

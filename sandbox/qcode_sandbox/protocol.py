@@ -49,8 +49,9 @@ class Sandbox(Protocol):
     ) -> ExecResult:
         """Run a script (str, by bash) or an argv in a process group of its own, leaving no trace in later calls.
 
-        Without `stdin` the command reads an empty input. At the deadline the whole group is killed. Cancelling the
-        coroutine kills it too. Raises: SandboxError.
+        Without `stdin` the command reads an empty input. What it leaves in the background is killed when it ends (a job
+        that shall live on is started by `shell`). At the deadline, or when the coroutine is cancelled, all that it
+        started is killed, whatever session or group it is in. Raises: SandboxError.
         """
         ...
 
@@ -59,8 +60,10 @@ class Sandbox(Protocol):
     ) -> ExecResult:
         """Run a script in the one shell that stays open: directory, variables and functions persist from call to call.
 
-        Input is empty. At the deadline everything that the script started is killed and the shell is there again, in
-        the same directory. Raises: SandboxError.
+        Input is empty. Jobs in the background live on; what they put out comes with the next call. A script that ends
+        the shell (`exit 3`) gives its code, and at the deadline everything that it started is killed; either way the
+        shell is there again in the same directory, and a line of the output says that its variables and functions are
+        gone. Raises: SandboxError.
         """
         ...
 

@@ -177,3 +177,8 @@ async def test_patch_twice_and_after_undoing(box: Sandbox) -> None:
     assert await box.patch() == await box.patch() != ""
     await out(box, "git checkout -q README.md; rm new.txt")
     assert await box.patch() == ""
+
+
+async def test_change_with_the_same_size_and_times_is_seen(box: Sandbox) -> None:
+    await out(box, "touch -r calc/add.py ~/time; sed -i s/-/+/ calc/add.py; touch -r ~/time calc/add.py")
+    assert "+    return a + b" in await box.patch()
