@@ -29,7 +29,7 @@ class CallReader:
             token = read[-1]
             if token.kind is Kind.PARAMETER:
                 key = _key(token.name, declared)
-                if key in texts or not token.exact:
+                if key in texts or key != token.name or not token.exact:
                     output.recoveries += 1
                 complete = all(name in texts or name == key for name in needed)
                 text = yield from self._values.read(index, key, declared, texts, may_end=complete)
@@ -39,6 +39,7 @@ class CallReader:
                 texts[key] = text
                 continue
             if token.kind is Kind.FUNCTION_CLOSE:
+                output.recoveries += not token.exact
                 break
             if token.kind in (Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION):
                 self._reader.put_back([token])

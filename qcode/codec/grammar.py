@@ -75,8 +75,9 @@ _SHARED = (
     r"ws ::= [ \t\n]{0,20}",
 )
 
-# Before a call that must come: no tag, no code fence, and no run of backticks but single ones.
-_PROSE = 'prose ::= [^<`~] | "<" [^<`~/a-zA-Z|] | "`" [^<`~] | "~" [^<`~]'
+# Before a call that must come: no tag, no code fence, and no run of backticks but single ones. A tag that is forbidden
+# is written with a blank in it, and then nothing is said with it: so "<" is for comparing numbers only.
+_PROSE = 'prose ::= [^<`~] | "<" "="? " "? [0-9] | "`" [^<`~] | "~" [^<`~]'
 
 
 def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int = REASON_LIMIT) -> Grammar:
@@ -89,7 +90,7 @@ def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int =
         raise ValueError("a grammar of calls needs at least one tool")
     if required:
         root = [
-            r'root ::= reason? "<tool_call>\n" call "</tool_call>"',
+            r'root ::= reason? "<tool_call>\n"? call "</tool_call>"',
             f'reason ::= prose{{0,{reason_limit}}} "\\n"',
             _PROSE,
         ]

@@ -57,8 +57,8 @@ _WORD = rf"""(?:"[\w.:/-]{{1,{_MAX_NAME}}}"|'[\w.:/-]{{1,{_MAX_NAME}}}'|[\w.:/-]
 
 _TAG = re.compile(
     rf"""<(?:
-      tool_call{_GAP}(?P<open>>)
-    | /tool_call{_GAP}(?P<close>>)
+      tool_call{_GAP}>
+    | /tool_call{_GAP}>
     | (?P<kind>function|parameter)(?:
           {_GAP}={_GAP}(?P<name>{_NAME})>
         | [ \t]{_GAP}name{_GAP}={_GAP}(?P<attribute>{_NAME})>
@@ -66,17 +66,25 @@ _TAG = re.compile(
         | [ \t]{_GAP}name{_GAP}={_GAP}(?P<unclosed_attribute>{_WORD}){_GAP}(?=\r?\n)
         | >(?P<inside>[\w.-]{{1,{_MAX_NAME}}})>
       )
-    | /(?P<ended>function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?>
-    | (?P<think>/?)think>
-    | \|(?P<stop>im_end|endoftext)\|>
+    | /(?:function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?>
+    | /?think>
+    | \|(?:im_end|endoftext)\|>
     )""",
     re.VERBOSE,
 )
 
-_STEMS = (
-    "<tool_call", "</tool_call", "<function", "</function", "<parameter", "</parameter", "<think>", "</think>",
-    "<|im_end|>", "<|endoftext|>",
-)  # fmt: skip
+_EXACT = {
+    "<tool_call>": Kind.TOOL_OPEN,
+    "</tool_call>": Kind.TOOL_CLOSE,
+    "</function>": Kind.FUNCTION_CLOSE,
+    "</parameter>": Kind.PARAMETER_CLOSE,
+    "<think>": Kind.THINK_OPEN,
+    "</think>": Kind.THINK_CLOSE,
+    "<|im_end|>": Kind.STOP_MARK,
+    "<|endoftext|>": Kind.STOP_MARK,
+}
+
+_STEMS = (*_EXACT, "<function", "<parameter")
 
 # What may still become one of the tags above, from its "<" to the end of the text that has arrived.
 _PARTIAL = re.compile(
@@ -127,27 +135,23 @@ class Lexer:
 
 
 def _may_become_tag(tail: str) -> bool:
-    if len(tail) <= len("<|endoftext|>") and any(stem.startswith(tail) for stem in _STEMS):
+    if any(stem.startswith(tail) for stem in _STEMS):
         return True
     return _PARTIAL.fullmatch(tail) is not None
 
 
 def _token(match: re.Match[str]) -> Token:
     raw = match[0]
-    if match["open"]:
-        return Token(Kind.TOOL_OPEN, raw)
-    if match["close"]:
-        return Token(Kind.TOOL_CLOSE, raw)
-    if match["ended"]:
-        return Token(Kind.FUNCTION_CLOSE if match["ended"] == "function" else Kind.PARAMETER_CLOSE, raw)
-    if match["stop"]:
-        return Token(Kind.STOP_MARK, raw)
-    if match["think"] is not None:
-        return Token(Kind.THINK_CLOSE if match["think"] else Kind.THINK_OPEN, raw)
-    kind = Kind.FUNCTION if match["kind"] == "function" else Kind.PARAMETER
+    kind = _EXACT.get(raw)
+    if kind is not None:
+        return Token(kind, raw)
+    if not match["kind"]:
+        kind = next(kind for stem, kind in _EXACT.items() if raw.startswith(stem[:-1]))
+        return Token(kind, raw, exact=False)
     name = match["name"] or match["attribute"] or match["unclosed"] or match["unclosed_attribute"] or match["inside"]
     name = name.strip(" \t")
     for quote in "\"'":
         if len(name) > 2 and name[0] == name[-1] == quote:
             name = name[1:-1].strip(" \t")
+    kind = Kind.FUNCTION if match["kind"] == "function" else Kind.PARAMETER
     return Token(kind, raw, name, exact=raw == f"<{match['kind']}={name}>")

@@ -110,7 +110,7 @@ class MessageReader:
         output = self._output
         at_start = output.markdown.at_line_start
         openers = [opener]
-        extra = 0
+        extra = int(not opener.exact)
         while True:
             read = yield from self._reader.blanks()
             if read[-1].kind is not Kind.TOOL_OPEN:
@@ -209,7 +209,7 @@ class MessageReader:
             last = read[-1]
             match last.kind:
                 case Kind.TOOL_CLOSE:
-                    self._output.recoveries += closed
+                    self._output.recoveries += closed or not last.exact
                     closed = True
                     continue
                 case Kind.FUNCTION_CLOSE:

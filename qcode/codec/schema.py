@@ -1,10 +1,9 @@
 """Tools in one form, and the typing of arguments by a tool's JSON schema (rules T1 to T8)."""
 
-import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qcode.codec.types import Function, Tool
@@ -27,7 +26,6 @@ _ALIASES = {
 }
 _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_MAX_DEPTH = 16
 _MAX_LITERAL = 1_000_000
 _MAX_DIGITS = 4000
 
@@ -91,11 +89,12 @@ def choices_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
 
 def types_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
     """The JSON types that a schema allows, in its order; () where it says nothing about types."""
-    return tuple(dict.fromkeys(_types(schema, root, _MAX_DEPTH)))
+    return tuple(dict.fromkeys(_types(schema, root, set())))
 
 
-def _types(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[str]:
-    if not isinstance(schema, Mapping) or not depth:
+def _types(schema: Any, root: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """`seen` are the references followed so far: each is followed once, so that no schema costs more than its size."""
+    if not isinstance(schema, Mapping):
         return
     declared = schema.get("type")
     if declared is not None:
@@ -105,30 +104,31 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[str]:
     elif isinstance(schema.get("enum"), list | tuple):
         yield from map(_type_name, schema["enum"])
     else:
-        yield from _composed(schema, root, depth)
+        yield from _composed(schema, root, seen)
     if schema.get("nullable") is True:
         yield "null"
 
 
-def _composed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _composed(schema: Mapping[str, Any], root: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
     reference = schema.get("$ref")
-    if isinstance(reference, str):
-        yield from _types(_resolve(reference, root), root, depth - 1)
+    if isinstance(reference, str) and reference not in seen:
+        seen.add(reference)
+        yield from _types(_resolve(reference, root), root, seen)
     for key in ("anyOf", "oneOf"):
-        branches = schema.get(key)
-        if isinstance(branches, list | tuple):
-            for branch in branches:
-                yield from _types(branch, root, depth - 1)
-    parts = schema.get("allOf")
-    if isinstance(parts, list | tuple):
-        told = [kinds for part in parts if (kinds := set(_types(part, root, depth - 1)))]
-        if told:
-            common = set.intersection(*told)
-            yield from sorted(common)
+        for branch in _list(schema, key):
+            yield from _types(branch, root, seen)
+    told = [kinds for part in _list(schema, "allOf") if (kinds := set(_types(part, root, seen)))]
+    if told:
+        yield from sorted(set.intersection(*(kinds | {"integer"} if "number" in kinds else kinds for kinds in told)))
     if "properties" in schema or "additionalProperties" in schema:
         yield "object"
     elif "items" in schema or "prefixItems" in schema:
         yield "array"
+
+
+def _list(schema: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = schema.get(key)
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _named(declared: Any) -> Iterator[str]:
@@ -178,7 +178,7 @@ def typed(text: str, schema: Any, root: Mapping[str, Any]) -> Any:
     if not others:
         return text
     stripped = text.strip()
-    if "null" in others and (stripped == "null" or (stripped == "None" and "string" not in kinds)):
+    if "null" in others and (text == "null" or ("string" not in kinds and stripped in ("null", "None"))):
         return None
     for kind in others:
         value = _as(kind, stripped)
@@ -218,31 +218,29 @@ def _container(text: str, kind: type) -> Any:
     if text[:1] not in ("[", "{", "("):
         return _NOT
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = _json_of(json.loads(text))
     except (ValueError, RecursionError):
         value = _python_literal(text)
-    if isinstance(value, tuple):
-        value = list(value)
-    return value if isinstance(value, kind) and _is_json(value) else _NOT
+    return value if isinstance(value, kind) else _NOT
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _json_of(value: Any) -> Any:
+    """The same with nothing but what JSON holds. Raises: ValueError, TypeError, RecursionError where it holds more."""
+    written = json.dumps(value, allow_nan=False)
+    if "\\ud" in written:
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could never be sent
+    return json.loads(written)
 
 
 def _python_literal(text: str) -> Any:
     if len(text) > _MAX_LITERAL:
         return _NOT
+    import ast
+    import warnings
+
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            return _json_of(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return _NOT
-
-
-def _is_json(value: Any) -> bool:
-    """Only what JSON can hold; a Python literal may be a set, bytes, a complex number or infinite."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
-        return False
-    return True

@@ -8,6 +8,10 @@ from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps
 from qcode.codec.value import Value
 
+_MAX_DOUBLED = 3
+
+_AFTER_FUNCTION = (Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION, Kind.END, Kind.CUT)
+
 _SUSPECT_LIMIT = 2000
 """Characters after a call without `</parameter>` that are read to see whether its value goes on."""
 
@@ -30,10 +34,8 @@ class ValueReader:
         """
         reader = self._reader
         value = Value()
-        examples: list[bool] = []
-        wrappers = 0
+        examples = _Examples()
         line_start = True
-        wrapped = False
         fallback: _Fallback | None = None
         while True:
             token = yield from reader.next()
@@ -55,45 +57,39 @@ class ValueReader:
             ended = False
             match kind:
                 case Kind.PARAMETER_CLOSE:
-                    if not examples:
+                    if not examples.in_function:
                         ended = yield from self._closes(declared)
                         if not ended and fallback is None and (yield from self._half_closes()):
                             fallback = _Fallback(value)
-                    elif not examples[-1]:
+                    elif examples.is_bare:
                         ended = yield from self._closes_outer()
-                case Kind.PARAMETER if not examples and line_start:
+                case Kind.PARAMETER if line_start and not examples.in_function:
                     if token.name in declared and token.name not in taken and token.name != key:
-                        reader.put_back([token])
-                        ended = True
-                        self._output.recoveries += 1
+                        ended = self._unclosed(token)
                 case Kind.TOOL_OPEN:
-                    wrapped = (yield from self._peek_kind()) is Kind.FUNCTION
-                    wrappers += wrapped
+                    if (yield from self._peek_kind()) is Kind.FUNCTION:
+                        examples.open_wrapper()
                 case Kind.FUNCTION:
                     if (yield from self._peek_kind()) in (Kind.PARAMETER, Kind.FUNCTION_CLOSE):
-                        examples.append(wrapped)
-                    wrapped = False
+                        examples.open_function()
                 case Kind.FUNCTION_CLOSE:
-                    if examples:
-                        examples.pop()
-                    elif (yield from self._function_ends()):
-                        reader.put_back([token])
-                        ended = True
-                        self._output.recoveries += 1
+                    if not examples.close_function() and (yield from self._function_ends()):
+                        ended = self._unclosed(token)
                 case Kind.TOOL_CLOSE:
-                    if wrappers:
-                        wrappers -= 1
-                        if examples and examples[-1]:
-                            examples.pop()
-                    elif not examples and (yield from self._call_ends()):
-                        reader.put_back([token])
-                        ended = True
-                        self._output.recoveries += 1
+                    if not examples.close_wrapper() and (yield from self._call_ends()):
+                        ended = self._unclosed(token)
             if ended:
+                self._output.recoveries += not token.exact and kind is Kind.PARAMETER_CLOSE
                 self._output.argument(index, key, value.close())
                 return value.text
             self._output.argument(index, key, value.add(token.raw))
             line_start = False
+
+    def _unclosed(self, token: Token) -> bool:
+        """The value ends before `token`, without `</parameter>`."""
+        self._reader.put_back([token])
+        self._output.recoveries += 1
+        return True
 
     def _peek_kind(self) -> Steps[Kind]:
         """The kind of the next token that is not blank."""
@@ -114,11 +110,11 @@ class ValueReader:
             case Kind.CUT:
                 goes_on = not token.raw.startswith(("</p", "<|", "<th"))
             case Kind.FUNCTION_CLOSE:
-                after = yield from self._reader.blanks()
-                goes_on = self._lenient or after[-1].kind in (
-                    Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION, Kind.END, Kind.CUT,
-                )  # fmt: skip
-                read += after
+                for _ in range(_MAX_DOUBLED):
+                    read += yield from self._reader.blanks()
+                    if read[-1].kind is not Kind.FUNCTION_CLOSE:
+                        break
+                goes_on = self._lenient or read[-1].kind in _AFTER_FUNCTION
             case Kind.TOOL_OPEN:
                 after = yield from self._reader.blanks()
                 goes_on = after[-1].kind is Kind.FUNCTION
@@ -166,6 +162,53 @@ class ValueReader:
             read += after
         self._reader.put_back(read)
         return ends
+
+
+class _Examples:
+    """The calls that a value shows, as far as they are open: a stack of wrappers and functions."""
+
+    __slots__ = ("_functions", "_stack")
+
+    def __init__(self) -> None:
+        self._stack: list[Kind] = []
+        self._functions = 0
+
+    @property
+    def in_function(self) -> bool:
+        """Whether some function is open."""
+        return self._functions > 0
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the last one opened is a function without wrapper."""
+        return self._stack[-1:] == [Kind.FUNCTION] and self._stack[-2:-1] != [Kind.TOOL_OPEN]
+
+    def open_wrapper(self) -> None:
+        """`<tool_call>` before a header."""
+        self._stack.append(Kind.TOOL_OPEN)
+
+    def open_function(self) -> None:
+        """A header that a tag follows."""
+        self._stack.append(Kind.FUNCTION)
+        self._functions += 1
+
+    def close_function(self) -> bool:
+        """`</function>`: False when none is open."""
+        return self._functions > 0 and self._close(Kind.FUNCTION)
+
+    def close_wrapper(self) -> bool:
+        """`</tool_call>`: False when it closes nothing here, though functions may be open."""
+        if len(self._stack) > self._functions:
+            return self._close(Kind.TOOL_OPEN)
+        return self._functions > 0
+
+    def _close(self, kind: Kind) -> bool:
+        """Drop what was opened last, down to one of `kind`."""
+        while True:
+            opened = self._stack.pop()
+            self._functions -= opened is Kind.FUNCTION
+            if opened is kind:
+                return True
 
 
 class _Fallback:
