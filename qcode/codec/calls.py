@@ -1,8 +1,9 @@
 """Reads one function of a call, from after its header to after its closing tags (rules M, R2 to R6, X)."""
 
+from qcode.codec.hermes import json_object
 from qcode.codec.lexer import Kind, Token
 from qcode.codec.output import Output
-from qcode.codec.reader import Reader, Steps
+from qcode.codec.reader import Reader, Steps, raw_of
 from qcode.codec.schema import properties, required_names, typed
 from qcode.codec.types import Function
 from qcode.codec.values import ValueReader
@@ -24,6 +25,7 @@ class CallReader:
         declared = properties(root)
         needed = required_names(root)
         texts: dict[str, str] = {}
+        loose: list[Token] = []
         while True:
             read = yield from self._reader.blanks()
             token = read[-1]
@@ -53,8 +55,12 @@ class CallReader:
                     return False
                 output.recoveries += 1
                 break
+            loose += read
+        arguments = {key: typed(text, declared.get(key), root) for key, text in texts.items()}
+        if loose:
             output.recoveries += 1
-        output.finish_call(index, name, {key: typed(text, declared.get(key), root) for key, text in texts.items()})
+            arguments = arguments or json_object(raw_of(loose)) or {}
+        output.finish_call(index, name, arguments)
         return True
 
     def _may_end_here(self, token: Token, texts: dict[str, str], needed: tuple[str, ...]) -> bool:

@@ -93,7 +93,7 @@ class _ObjectEnd:
 
 def _call(text: str) -> tuple[str, dict[str, Any]] | None:
     """Name and arguments of {"name": ..., "arguments": {...}}; None for anything else."""
-    found = _object(text)
+    found = json_object(text)
     if found is None:
         return None
     function = found.get("function")
@@ -102,13 +102,14 @@ def _call(text: str) -> tuple[str, dict[str, Any]] | None:
     name = found.get("name", function)
     arguments = found.get("arguments", found.get("parameters", {}))
     if isinstance(arguments, str):
-        arguments = _object(arguments)
+        arguments = json_object(arguments)
     if not isinstance(name, str) or not name or not isinstance(arguments, dict):
         return None
     return name, arguments
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that `text` is, with line breaks in its strings forgiven; None for anything else."""
     try:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):

@@ -50,8 +50,9 @@ _CONTROL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 _NEUTRAL = "<\u200b|"
 """The same for the eye, a zero-width space within: no text can end a turn or begin one."""
 
-_SHOWN_APART = frozenset({"type", "description"})
-_NOT_SHOWN = frozenset({"properties", "required", "oneOf", "type"})
+_SHOWN_APART = frozenset({"name", "type", "description"})
+_NOT_SHOWN = frozenset({"type", "properties", "oneOf"})
+"""`oneOf` is for the grammar: the tool's description says in words which parameters go together."""
 
 
 def render(
@@ -109,14 +110,11 @@ def _tool(function: Function) -> str:
         parts.append(f"\n<parameter>\n<name>{name}</name>")
         if isinstance(schema, Mapping):
             if "type" in schema:
-                parts.append(f"\n<type>{_scalar_or_json(schema['type'])}</type>")
+                parts.append(f"\n<type>{schema['type']}</type>")
             if "description" in schema:
                 parts.append(f"\n<description>{str(schema['description']).strip()}</description>")
             parts += _keys(schema, without=_SHOWN_APART)
         parts.append("\n</parameter>")
-    needed = function.parameters.get("required")
-    if needed:
-        parts.append(f"\n<required>{_scalar_or_json(needed)}</required>")
     parts += _keys(function.parameters, without=_NOT_SHOWN)
     parts.append("\n</parameters>\n</function>")
     return "".join(parts)

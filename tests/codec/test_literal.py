@@ -80,7 +80,7 @@ LITERAL = {
     "N7 lone think end": "hm\n</think>\nHi.",
     "N7 exotic": "\ufeffa\u2028b\u0085c\0d\r e\r\n\U0001f600",
     "N7 closing tags": "a </tool_call> b </function> c </parameter> d",
-    "N7 similar tags": "<tool_calls> <tool_call/> <functions=a> <function> <parameter> <function=> <tool-call> <TOOL_CALL>",
+    "N7 similar tags": "<tool_calls> <tool_call/> <functions=a> <function> <parameter> <function=> <TOOL_CALL>",
     "N7 responses": "<tool_response>\nx\n</tool_response>",
 }
 

@@ -7,7 +7,9 @@ VALUES = {
     "plain": "one\ntwo",
     "closing tag in a sentence": "see </parameter> here",
     "closing tag on a line": "see\n</parameter>\nhere",
-    "complete example": "<tool_call>\n<function=bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>\nend",
+    "complete example": (
+        "<tool_call>\n<function=bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>\nend"
+    ),
     "function without wrapper": "<function=bash>\n<parameter=command>\nls\n</parameter>\n</function>\nend",
     "markup": "<a><b></b></a> & < >",
 }
@@ -20,7 +22,7 @@ def cuts(value):
     text = HEAD + value + TAIL
     end = len(HEAD) + len(value) + len("\n</parameter>")
     found = [text[:length] for length in range(len("<tool"), end)]
-    return [cut for cut in found if len(cut) < len(HEAD) or not cut.rstrip().endswith(("</parameter>"))]
+    return [cut for cut in found if len(cut) < len(HEAD) or not cut.rstrip().endswith("</parameter>")]
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
