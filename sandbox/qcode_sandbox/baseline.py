@@ -12,7 +12,9 @@ PATCH_LIMIT = 64_000_000
 NEW_FILE_LIMIT = 20_000_000
 """Bytes of the largest file, new since the start, that goes into a patch: core dumps and data sets do not."""
 
-_EXCLUDE = r"__pycache__/\n*.py[co]\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.hypothesis/\n*.egg-info/\n"
+_EXCLUDE = (
+    r"__pycache__/\n*.py[co]\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.hypothesis/\n*.egg-info/\n.qcode-*.tmp\n"
+)
 _ATTRIBUTES = r"* -text !eol !crlf !diff !filter !ident !working-tree-encoding\n"
 _PRIVATE_CONFIG = (
     r"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tfilemode = true\n\tsymlinks = true\n"

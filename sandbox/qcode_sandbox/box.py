@@ -121,7 +121,7 @@ class Box:
         self._engine.check_path(name, writing=True)
         program = programs.write(name, len(data), f"qcode-{secrets.token_hex(6)}")
         output = Output(OUTPUT_LIMIT)
-        result = await self.run(program, timeout_s=FILE_TIMEOUT_S, payload=data, output=output)
+        result = await self.run(program, timeout_s=FILE_TIMEOUT_S, payload=data, output=output, takes_all=False)
         if result.exit_code:
             raise _file_error(output.text(), path, result.timed_out)
 
@@ -144,8 +144,12 @@ class Box:
         output: Output,
         payload: bytes | BinaryIO = b"",
         payload_size: int | None = None,
+        takes_all: bool = True,
     ) -> ExecResult:
-        """Run a bash program of ours on a free channel; `payload` is what it reads from fd 198."""
+        """Run a bash program of ours on a free channel; `payload` is what it reads from fd 198.
+
+        `takes_all`: it reads its payload to the end also when it fails.
+        """
         size = len(payload) if isinstance(payload, bytes) else payload_size or 0
         async with self._slots:
             channel = await self._free_channel()
@@ -162,7 +166,8 @@ class Box:
                 if ending is None:
                     output.add(b"\n[the sandbox's own process was killed while this ran]\n")
                 # A payload that was not taken to its end leaves the channel out of step.
-                clean = not (ending is None or ending.left or timed_out or channel.payload_sent < size)
+                sent = channel.payload_sent == size and (takes_all or ending is None or ending.status == 0)
+                clean = ending is not None and sent and not (ending.left or timed_out)
                 if ending is None or ending.left:
                     self._engine.kill(call.tag)
                 if call.error:

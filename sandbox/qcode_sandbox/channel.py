@@ -117,6 +117,8 @@ class Channel:
             nonce = secrets.token_hex(16).encode()
             self._marks = [self._mark(self._key), self._mark(nonce)]
             request += nonce + b"\n"
+        else:
+            request = self._key + b" " + request
         self.send(request)
         return call
 

@@ -70,8 +70,8 @@ async def tree(suite: str, include: Iterable[str], on_line: Callable[[str], None
     try:
         packages = ",".join(dict.fromkeys(include))
         argv = [program, "--variant=minbase", f"--include={packages}", suite, str(root)]
-        if mirror := await asyncio.to_thread(_mirror, suite):
-            argv.append(mirror)
+        if source := await asyncio.to_thread(mirror):
+            argv.append(source)
         await _run(argv, on_line)
         await asyncio.to_thread(_finish, root)
         yield root
@@ -118,24 +118,20 @@ def _finish(root: Path) -> None:
     (root / "etc/resolv.conf").write_text("", encoding="utf-8")
 
 
-def _mirror(suite: str) -> str:
+def mirror(apt: Path = Path("/etc/apt")) -> str:
     """The mirror of Debian's main archive that this machine's apt uses; "" leaves it to debootstrap."""
-    del suite
-    apt = Path("/etc/apt")
     for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
         with suppress(OSError):
-            for stanza in path.read_text(encoding="utf-8", errors="replace").split("\n\n"):
-                if mirror := _mirror_of(stanza):
-                    return mirror
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                if found := _mirror_in(line):
+                    return found
     return ""
 
 
-def _mirror_of(stanza: str) -> str:
-    """The first address of a source, in either format of sources.list(5), that ends as Debian's main archive does."""
-    for line in stanza.splitlines():
-        words = line.split("#", 1)[0].split()
-        if words and words[0] in {"deb", "URIs:"}:
-            for word in words[1:]:
-                if word.startswith(("http://", "https://")) and word.rstrip("/").endswith("/debian"):
-                    return word
-    return ""
+def _mirror_in(line: str) -> str:
+    """The address in a line, in either format of sources.list(5), if it ends as Debian's main archive does."""
+    words = line.split("#", 1)[0].split()
+    if not words or words[0] not in {"deb", "URIs:"}:
+        return ""
+    addresses = (word for word in words[1:] if word.startswith(("http://", "https://")))
+    return next((address for address in addresses if address.rstrip("/").endswith("/debian")), "")

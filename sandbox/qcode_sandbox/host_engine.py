@@ -28,7 +28,6 @@ class HostEngine:
 
     def __init__(self, spec: HostSpec) -> None:
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        (self._root / "owner").write_text(Owner.current().text, encoding="utf-8")
         for name in ("workspace", "home", "tmp", "scratch"):
             (self._root / name).mkdir()
         self.workdir = str(self._root / "workspace")
@@ -36,6 +35,7 @@ class HostEngine:
         self.base = str(self._root / "base.git")
         self.name = f"host:{self._root.name.removeprefix(_PREFIX)}"
         self.first_tag = secrets.randbits(40) << TAG_BITS
+        (self._root / "owner").write_text(f"{Owner.current().text} {self.first_tag}", encoding="utf-8")
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._root / "home"),
@@ -130,9 +130,11 @@ def _signal(processes: set[int], number: signal.Signals) -> None:
 
 
 def reap_stale() -> None:
-    """Remove the directories of host sandboxes whose process is gone."""
+    """Kill and remove what host sandboxes have left whose own process is gone; blocking."""
     for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            owner = Owner.parse((directory / "owner").read_text(encoding="utf-8"))
-            if owner and owner.is_gone() and directory.stat().st_uid == os.getuid():
+        with contextlib.suppress(OSError, ValueError):
+            text, first_tag = (directory / "owner").read_text(encoding="utf-8").split()
+            owner = Owner.parse(text)
+            if owner and owner.is_gone() and directory.lstat().st_uid == os.getuid():
+                _kill_tagged(int(first_tag), int(first_tag) + (1 << TAG_BITS))
                 _remove(directory)

@@ -72,6 +72,7 @@ async def _copy_in(box: Box, source: Source, limit: int) -> None:
             output=output,
             payload=file,
             payload_size=size,
+            takes_all=False,
         )
     if result.exit_code:
         raise SandboxError(f"the repository could not be copied into the sandbox: {_last_line(output)}")

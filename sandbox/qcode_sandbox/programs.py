@@ -7,14 +7,12 @@ _CLEAN_PATH = "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 _ARGUMENT_LIMIT = 100_000
 """Below the 128 KiB that Linux allows for one argument (MAX_ARG_STRLEN)."""
 
-_STORE = 'dd of="$new" bs=1M iflag=fullblock conv=fsync status=none'
-
 quote = shlex.quote
 
 
-def _receive(size: int, consumer: str) -> str:
-    """Give `size` bytes of payload to `consumer`; what it does not take is read all the same, to stay in step."""
-    return f"head -c {size} <&198 | {{ {consumer}; status=$?; cat >/dev/null; exit $status; }}"
+def _store(target: str, size: int) -> str:
+    """Write `size` bytes of payload to the file in a variable, and not read one byte more."""
+    return f'dd of="${target}" bs=256K count={size} iflag=fullblock,count_bytes conv=fsync status=none <&198'
 
 
 def run(
@@ -30,14 +28,15 @@ def run(
     if stdin_size:
         lines += [
             f"input={quote(scratch)}/stdin.$BASHPID",
-            f"( {_receive(stdin_size, 'cat >$input')} ) || exit 1",
+            # Where the input has no room, the rest of it must not be taken for requests: end this server.
+            f'{_store("input", stdin_size)} || {{ rm -f -- "$input"; kill -9 $PPID; exit 1; }}',
             'exec <"$input"; rm -f -- "$input"; unset input',
         ]
     lines.append(f"exec 198<&-; cd -- {quote(cwd)} || exit 1")
     lines += [f"export {name}={quote(value)}" for name, value in env.items()]
     if not isinstance(command, str):
         lines.append("exec -- " + " ".join(map(quote, command)))
-    elif len(script := command.replace("\0", "")) * 4 < _ARGUMENT_LIMIT or len(script.encode()) < _ARGUMENT_LIMIT:
+    elif len((script := command.replace("\0", "")).encode(errors="surrogateescape")) < _ARGUMENT_LIMIT:
         lines.append(f"exec bash -c {quote(script)} bash")
     else:
         lines.append(f"exec bash /dev/fd/8 8<<<{quote(script)}")
@@ -59,27 +58,26 @@ def write(path: str, size: int, token: str) -> str:
     """Replace a file by the payload: temporary file beside it, fsync, rename; on error a message as in `read`."""
     return (
         _CLEAN_PATH
-        + f"name={quote(path)}\n"
-        + 'fail() { echo ": $1"; cat_rest; exit 1; }\n'
-        + f"cat_rest() {{ head -c {size} <&198 >/dev/null; }}\n"
-        + '[[ $name == */ || -d $name ]] && fail "Is a directory"\n'
-        + '[[ -e $name && ! -f $name ]] && fail "Invalid argument"\n'
-        + "if [[ -L $name ]]; then\n"
-        + '  name=$(readlink -f -- "$name") && [[ -n $name ]] || fail "Too many levels of symbolic links"\n'
-        + "fi\n"
-        + '[[ -e $name && ! -w $name ]] && fail "Permission denied"\n'
-        + "folder=${name%/*}\n"
-        + '[[ -n $folder && -e $folder && ! -d $folder ]] && fail "Not a directory"\n'
-        + '[[ -d $folder/ ]] || mkdir -p -- "$folder/" || { cat_rest; exit 1; }\n'
-        + f"new=$folder/.{token}.tmp\n"
-        + "trap 'rm -f -- \"$new\"' EXIT\n"
-        + '( : >"$new" ) || { cat_rest; exit 1; }\n'
-        + f"( {_receive(size, _STORE)} ) || exit 1\n"
-        + 'if [[ -e $name ]]; then chmod --reference="$name" -- "$new" || exit 1; fi\n'
-        + 'mv -fT -- "$new" "$name"\n'
+        + f"""name={quote(path)}
+fail() {{ echo ": $1"; exit 1; }}
+undo() {{ rm -f -- "$new"; exit 1; }}
+[[ $name == */ || -d $name ]] && fail 'Is a directory'
+[[ -e $name && ! -f $name ]] && fail 'Invalid argument'
+if [[ -L $name ]]; then
+  name=$(readlink -f -- "$name") && [[ -n $name ]] || fail 'Too many levels of symbolic links'
+fi
+[[ -e $name && ! -w $name ]] && fail 'Permission denied'
+folder=${{name%/*}}
+[[ -n $folder && -e $folder && ! -d $folder ]] && fail 'Not a directory'
+[[ -d $folder/ ]] || mkdir -p -- "$folder/" || exit 1
+new=$folder/.{token}.tmp
+{_store("new", size)} || undo
+if [[ -e $name ]]; then chmod --reference="$name" -- "$new" || undo; fi
+mv -fT -- "$new" "$name" || undo
+"""
     )
 
 
 def unpack(directory: str, size: int) -> str:
     """Unpack a tar archive of `size` bytes."""
-    return _CLEAN_PATH + _receive(size, f"tar -xpf - -C {quote(directory)}")
+    return _CLEAN_PATH + f"head -c {size} <&198 2>/dev/null | tar -xpf - -C {quote(directory)}"

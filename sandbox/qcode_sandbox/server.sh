@@ -37,10 +37,11 @@ mark() {
   printf '\0%s\0%s\0%s\0%s\0\0' "$key" "$1" "$left" "${oom[*]}" >&199
 }
 
-# A request: "TAG LENGTH\n" and a program of LENGTH bytes, which may read more from fd 198.
+# A request: "KEY TAG LENGTH\n" and a program of LENGTH bytes, which may read a payload from fd 198. A payload that was
+# not read to its end is no request: without the key this process ends.
 serve_exec() {
-  local tag length program
-  while IFS=' ' read -r -u 198 tag length; do
+  local word tag length program
+  while IFS=' ' read -r -u 198 word tag length && [[ $word == "$key" ]]; do
     LC_ALL=C IFS= read -r -u 198 -N "$length" program
     set -m # a process group of its own
     (

@@ -91,6 +91,15 @@ async def test_input_that_is_not_read_does_no_harm(box: Sandbox) -> None:
     assert await out(box, "echo next") == "next\n"
 
 
+async def test_rest_of_an_input_is_never_taken_for_a_request(box: Sandbox) -> None:
+    rest = b"1 9\ntouch bad\n" * 300_000
+    result = await box.exec("sleep 30", timeout_s=0.5, stdin=rest)
+    assert result.timed_out
+    with pytest.raises(SandboxFileError):
+        await box.write("calc", rest)
+    assert await out(box, "sleep 0.2; ls bad 2>/dev/null || echo none") == "none\n"
+
+
 async def test_argv_is_not_parsed_by_a_shell(box: Sandbox) -> None:
     argument = "a b'\"$HOME`id`\n*\\ü"
     result = await box.exec(["printf", "%s|", argument, "", "-n"], timeout_s=SOON)

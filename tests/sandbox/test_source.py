@@ -1,7 +1,9 @@
 """What may go into a sandbox, and what the host's sandbox may write."""
 
+import asyncio
 import contextlib
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -84,3 +86,31 @@ def running(word: str) -> bool:
 def test_spec_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="sandbox"):
         DockerSpec(source=Source(Path("/"), []), **wrong)  # type: ignore[arg-type]
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from qcode_sandbox import HostSpec, Source, open_sandbox
+async def main():
+    async with open_sandbox(HostSpec(source=Source(Path(sys.argv[1]), ["a"]))) as box:
+        await box.shell("sleep 8765432 &", timeout_s=9)
+        print(box.workdir, flush=True)
+        await box.exec("sleep 8765432", timeout_s=1000)
+asyncio.run(main())
+"""
+
+
+async def test_what_a_killed_run_left_on_the_host_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", KILLED, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    left = Path((await process.stdout.readline()).decode().strip())
+    process.kill()
+    await process.wait()
+    assert await asyncio.to_thread(left.is_dir)
+    async with open_sandbox(HostSpec(source=Source(tmp_path, ["a"]))):
+        assert not left.parent.exists()
+        assert not running("8765432")
