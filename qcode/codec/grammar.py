@@ -71,12 +71,12 @@ _SHARED = (
     'object ::= "{" ws (string ws ":" ws json (ws "," ws string ws ":" ws json)*)? ws "}"',
     'array ::= "[" ws (json (ws "," ws json)*)? ws "]"',
     "json ::= object | array | string | number | boolean | null",
-    r'string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4}))* "\""',
+    r'string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" unit))* "\""',
+    "unit ::= [0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}",
     r"ws ::= [ \t\n]{0,20}",
 )
 
-# Before a call that must come: no tag, no code fence, and no run of backticks but single ones. A tag that is forbidden
-# is written with a blank in it, and then nothing is said with it: so "<" is for comparing numbers only.
+# Before a call that must come: no tag (nor anything like it), no code fence, and no run of backticks but single ones.
 _PROSE = 'prose ::= [^<`~] | "<" "="? " "? [0-9] | "`" [^<`~] | "~" [^<`~]'
 
 
@@ -95,7 +95,12 @@ def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int =
             _PROSE,
         ]
     else:
-        root = [r'root ::= ("<tool_call>\n" call | call) "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?']
+        # The wrapper may stay open at the end: a model that has left it out or would stop here, and is made to write
+        # "</tool_call>", was seen to go on with one call after another.
+        root = [
+            r'root ::= "<tool_call>\n"? call rest?',
+            r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
+        ]
     calls = [f"call-{number} ::= {_call(function)}" for number, function in enumerate(known)]
     call = "call ::= " + " | ".join(f"call-{number}" for number in range(len(known)))
     return Grammar("\n".join([*root, call, *calls, *_SHARED]) + "\n", () if required else _LAZY)
