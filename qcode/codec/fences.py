@@ -110,7 +110,10 @@ class Markdown:
                 self._fence = run
         elif self._runs:
             self._fence_line = False
-            self._runs = [] if self._runs[0] == len(run) else [*self._runs, len(run)]
+            if self._runs[0] == len(run):
+                self._runs = []
+            else:
+                self._runs.append(len(run))
         else:
             self._runs = [len(run)]
             self._fence_line = opens

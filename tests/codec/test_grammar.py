@@ -1,0 +1,394 @@
+"""The grammar, run by a small reader of GBNF: what it lets through is read without recovery, and the other way."""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qcode.codec import grammar, parse, render
+from qcode.messages import Assistant, ToolCall
+
+TEXT, INTEGER = {"type": "string"}, {"type": "integer"}
+TOOLS: list[dict[str, Any]] = [
+    {
+        "name": "edit",
+        "parameters": {
+            "properties": {"path": TEXT, "old": TEXT, "new": TEXT, "line": INTEGER},
+            "required": ["path", "old", "new"],
+        },
+    },
+    {
+        "name": "kinds",
+        "parameters": {
+            "properties": {
+                "i": INTEGER,
+                "n": {"type": "number"},
+                "b": {"type": "boolean"},
+                "e": {"enum": ["one", 'two "2"', "drei\n3"]},
+                "c": {"const": 5},
+                "a": {"type": "array", "items": TEXT},
+                "o": {"type": "object"},
+                "z": {"anyOf": [INTEGER, {"type": "null"}], "default": None},
+                "u": {"anyOf": [TEXT, {"type": "null"}]},
+                "x": {},
+            },
+            "required": ["i", "e"],
+        },
+    },
+    {"name": "nothing", "parameters": {"properties": {}}},
+    {
+        "name": "editor",
+        "parameters": {
+            "properties": {
+                "command": {"type": "string", "enum": ["view", "create", "insert"]},
+                "path": TEXT,
+                "text": {"anyOf": [TEXT, {"type": "null"}]},
+                "line": {"anyOf": [INTEGER, {"type": "null"}]},
+                "range": {"anyOf": [{"type": "array"}, {"type": "null"}]},
+            },
+            "required": ["command", "path"],
+            "oneOf": [
+                {"properties": {"command": {"const": "view"}}, "required": ["command", "path"]},
+                {"properties": {"command": {"enum": ["create"]}}, "required": ["command", "path", "text"]},
+                {"properties": {"command": {"const": "insert"}}, "required": ["command", "path", "line", "text"]},
+            ],
+        },
+    },
+]
+
+
+@dataclass(frozen=True)
+class Chars:
+    """One character: of these, or with `negated` of all others."""
+
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool
+
+    def has(self, character: str) -> bool:
+        return any(low <= character <= high for low, high in self.ranges) != self.negated
+
+    def one(self, chance: random.Random) -> str:
+        if self.negated:
+            wished = [c for c in 'ab \n<>/pft_=`"{é名' if self.has(c)]
+            return chance.choice(wished)
+        low, high = chance.choice(self.ranges)
+        return chr(chance.randint(ord(low), ord(high)))
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One of some sequences."""
+
+    options: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    item: Any
+    least: int
+    most: int
+
+
+class Rules:
+    """A grammar's rules: each a Choice of sequences of Chars, Repeat, Choice and names (str)."""
+
+    def __init__(self, text: str) -> None:
+        self.rules = {}
+        for line in text.splitlines():
+            name, _, body = line.partition(" ::= ")
+            assert re.fullmatch("[a-z][a-z0-9-]*", name), line
+            self.tokens = re.findall(
+                r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|[a-z][a-z0-9-]*|\{\d+(?:,\d+)?\}|[()|*+?]', body
+            )
+            assert "".join(self.tokens).replace(" ", "") == body.replace(" ", ""), line
+            self.rules[name] = self.options()
+        self.costs = dict.fromkeys(self.rules, 1e9)
+        while (costs := {name: self.cost_of(rule) for name, rule in self.rules.items()}) != self.costs:
+            self.costs = costs
+
+    def options(self) -> Choice:
+        found: list[tuple[Any, ...]] = [()]
+        while self.tokens and self.tokens[0] != ")":
+            token = self.tokens.pop(0)
+            if token == "|":
+                found.append(())
+                continue
+            found[-1] += (self.repeated(self.item(token)),)
+        return Choice(tuple(found))
+
+    def item(self, token: str) -> Any:
+        if token == "(":
+            inner = self.options()
+            assert self.tokens.pop(0) == ")"
+            return inner
+        if token[0] == '"':
+            return Choice((tuple(Chars(((c, c),), False) for c in unescaped(token[1:-1])),))
+        if token[0] == "[":
+            negated = token[1] == "^"
+            inside = re.findall(
+                r"(\\x..|\\u....|\\U........|\\.|.)(?:-(\\x..|\\.|.))?", token[1 + negated : -1], re.DOTALL
+            )
+            return Chars(tuple((unescaped(a), unescaped(b or a)) for a, b in inside), negated)
+        return token
+
+    def repeated(self, item: Any) -> Any:
+        if not self.tokens or self.tokens[0][0] not in "*+?{":
+            return item
+        mark = self.tokens.pop(0)
+        if mark[0] == "{":
+            least, _, most = mark[1:-1].partition(",")
+            return Repeat(item, int(least), int(most or least))
+        return Repeat(item, mark == "+", 1 if mark == "?" else 10**9)
+
+    def sample(self, chance: random.Random, length: int) -> str:
+        """Some text of the grammar, short of `length` where it can be."""
+        written: list[str] = []
+        todo: Any = ("root", None)
+        while todo is not None:
+            item, todo = todo
+            short = sum(map(len, written)) > length
+            match item:
+                case Chars():
+                    written.append(item.one(chance))
+                case Repeat():
+                    more = item.least or (item.most and not short and chance.random() < 0.7)
+                    if more:
+                        rest = Repeat(item.item, max(item.least - 1, 0), item.most - 1)
+                        todo = (item.item, (rest, todo))
+                case str():
+                    todo = (self.rules[item], todo)
+                case Choice():
+                    option = min(item.options, key=self.cost) if short else chance.choice(item.options)
+                    for part in reversed(option):
+                        todo = (part, todo)
+        return "".join(written)
+
+    def cost(self, sequence: tuple[Any, ...]) -> float:
+        """How many characters the sequence takes at least."""
+        return sum(map(self.cost_of, sequence))
+
+    def cost_of(self, item: Any) -> float:
+        match item:
+            case Chars():
+                return 1
+            case Repeat():
+                return item.least * self.cost_of(item.item) if item.least else 0
+            case Choice():
+                return min(map(self.cost, item.options))
+            case _:
+                return self.costs[item]
+
+    def accepts(self, text: str) -> bool:
+        """Whether the whole text is of the grammar; all readings are followed at once."""
+        states = set(self.expanded(("root", None)))
+        for character in text:
+            states = {
+                after
+                for state in states
+                if state is not None and state[0].has(character)
+                for after in self.expanded(state[1])
+            }
+        return None in states
+
+    def expanded(self, state: Any) -> Iterator[Any]:
+        """The states that begin with a character, or None for the end."""
+        todo, seen = [state], set()
+        while todo:
+            state = todo.pop()
+            if state is None or isinstance(state[0], Chars):
+                yield state
+                continue
+            item, rest = state
+            if isinstance(item, Repeat):
+                if not item.least:
+                    todo.append(rest)
+                if item.most:
+                    todo.append((item.item, (Repeat(item.item, max(item.least - 1, 0), item.most - 1), rest)))
+                continue
+            choice = self.rules[item] if isinstance(item, str) else item
+            if (choice, rest) in seen:
+                continue
+            seen.add((choice, rest))
+            for option in choice.options:
+                following = rest
+                for part in reversed(option):
+                    following = (part, following)
+                todo.append(following)
+
+
+def unescaped(text: str) -> str:
+    plain = {"n": "\n", "r": "\r", "t": "\t"}
+    return re.sub(
+        r"\\(x..|u....|U........|.)",
+        lambda match: chr(int(match[1][1:], 16)) if len(match[1]) > 1 else plain.get(match[1], match[1]),
+        text,
+        flags=re.DOTALL,
+    )
+
+
+LAZY = grammar(TOOLS, required=False)
+REQUIRED = grammar(TOOLS, required=True, reason_limit=60)
+
+
+@pytest.fixture(scope="module", params=[LAZY, REQUIRED], ids=["lazy", "required"])
+def rules(request: pytest.FixtureRequest) -> Rules:
+    return Rules(request.param.text)
+
+
+def needed(name: str, arguments: dict[str, Any]) -> list[str]:
+    (schema,) = (tool["parameters"] for tool in TOOLS if tool["name"] == name)
+    branches = {"create": ["text"], "insert": ["line", "text"]}
+    return [*schema.get("required", ()), *branches.get(arguments.get("command", ""), ())]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_what_it_lets_through_is_read_without_recovery(rules: Rules, seed: int) -> None:
+    chance = random.Random(seed)
+    text = rules.sample(chance, chance.choice((20, 100, 400)))
+    parsed = parse(text, TOOLS)
+    assert parsed.tool_calls, text
+    wrapped = "<tool_call>" in text.partition("<function=")[0] and text.rstrip().endswith("</tool_call>")
+    assert (parsed.recoveries, parsed.problems, parsed.truncated) == (int(not wrapped), (), False), text
+    for call in parsed.tool_calls:
+        assert set(needed(call.name, call.arguments)) <= set(call.arguments), text
+        if call.name == "kinds":
+            assert type(call.arguments["i"]) is int
+            assert call.arguments["e"] in ("one", 'two "2"', "drei\n3")
+            assert type(call.arguments.get("b", True)) is bool
+            assert type(call.arguments.get("a", [])) is list
+            assert type(call.arguments.get("o", {})) is dict
+            assert type(call.arguments.get("n", 1.0)) in (int, float)
+            assert type(call.arguments.get("z")) in (int, type(None))
+            assert call.arguments.get("c", 5) == 5
+
+
+VALUES = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(list("\n\t <>/&")), max_size=40
+).filter(lambda text: not re.search("</?(function|parameter|tool_call)", text))
+ARGUMENTS: dict[str, Callable[[], st.SearchStrategy[dict[str, Any]]]] = {
+    "edit": lambda: st.fixed_dictionaries(
+        {"path": VALUES, "old": VALUES, "new": VALUES}, optional={"line": st.integers(-999, 999)}
+    ),
+    "kinds": lambda: st.fixed_dictionaries(
+        {"i": st.integers(-(10**17), 10**17), "e": st.sampled_from(["one", 'two "2"', "drei\n3"])},
+        optional={
+            "n": st.floats(-1e9, 1e9, width=32),
+            "a": st.lists(VALUES | st.integers(0, 9), max_size=3),
+            "o": st.dictionaries(VALUES, st.booleans() | st.none(), max_size=3),
+            "x": VALUES,
+        },
+    ),
+    "nothing": lambda: st.just({}),
+    "editor": lambda: st.fixed_dictionaries(
+        {"command": st.just("insert"), "path": VALUES, "text": VALUES, "line": st.integers(0, 99)}
+    ),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_it_lets_through_what_the_template_writes(rules: Rules, name: str, data: st.DataObject) -> None:
+    made = data.draw(ARGUMENTS[name]())
+    order = next(tool["parameters"]["properties"] for tool in TOOLS if tool["name"] == name)
+    arguments = {key: made[key] for key in order if key in made}
+    call = Assistant(tool_calls=(ToolCall(id="1", name=name, arguments=arguments),))
+    text = render("", (call,), (), generation_prompt=False).removeprefix("<|im_start|>assistant\n")
+    assert rules.accepts(text.removesuffix("<|im_end|>\n")), text
+
+
+FIRST = "<tool_call>\n<function=edit>\n<parameter=path>\na\n</parameter>\n"
+OLD, NEW = "<parameter=old>\nb\n</parameter>\n", "<parameter=new>\nc\n</parameter>\n"
+END = "</function>\n</tool_call>"
+
+REFUSED = {
+    "unknown tool": "<tool_call>\n<function=who>\n" + END,
+    "a required parameter left out": FIRST + OLD + END,
+    "another order": "<tool_call>\n<function=edit>\n" + OLD + FIRST.partition("edit>\n")[2] + NEW + END,
+    "twice the same": FIRST + OLD + OLD + NEW + END,
+    "an undeclared parameter": FIRST + OLD + NEW + "<parameter=who>\nx\n</parameter>\n" + END,
+    "no integer": FIRST + OLD + NEW + "<parameter=line>\n5px\n</parameter>\n" + END,
+    "an unclosed value": FIRST + "<parameter=old>\nb\n<parameter=new>\nc\n</parameter>\n" + END,
+    "a value closed by the function's tag": FIRST + OLD + "<parameter=new>\nc\n" + END,
+    "another branch's parameter": (
+        "<tool_call>\n<function=editor>\n<parameter=command>\nview\n</parameter>\n<parameter=path>\na\n</parameter>\n"
+        "<parameter=text>\nx\n</parameter>\n" + END
+    ),
+    "a branch's parameter left out": (
+        "<tool_call>\n<function=editor>\n<parameter=command>\ncreate\n</parameter>\n<parameter=path>\na\n</parameter>\n"
+        + END
+    ),
+    "text behind": FIRST + OLD + NEW + END + "\nDone.",
+    "a fence behind": FIRST + OLD + NEW + END + "\n```",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_it_refuses(rules: Rules, text: str) -> None:
+    assert not rules.accepts(text)
+
+
+KEPT = [
+    "", "\n", "    x = 1\n", "</div>\n<p>", "a < b", "if a</b: </param x", " <parameters>", "</parameter",
+    "f('</parameter>')", "<tool>", "\n\n</footer>", "`</function>`", "é名\U0001f600\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", KEPT)
+def test_a_value_may_be(rules: Rules, value: str) -> None:
+    assert rules.accepts(FIRST + f"<parameter=old>\n{value}\n</parameter>\n" + NEW + END)
+
+
+OPTIONAL_RANGE = (
+    "<tool_call>\n<function=editor>\n<parameter=command>\nview\n</parameter>\n<parameter=path>\na\n</parameter>\n"
+    "<parameter=range>\n[1, 2]\n</parameter>\n" + END
+)
+
+
+def test_a_parameter_that_no_branch_requires_may_be_given_in_each(rules: Rules) -> None:
+    assert rules.accepts(OPTIONAL_RANGE)
+
+
+def test_lazy_begins_at_either_tag_and_lets_several_calls_follow() -> None:
+    rules = Rules(LAZY.text)
+    call = FIRST + OLD + NEW + END
+    assert rules.accepts(call)
+    assert rules.accepts(call.removeprefix("<tool_call>\n"))
+    assert rules.accepts(call.removeprefix("<tool_call>\n").removesuffix("</tool_call>"))
+    assert rules.accepts(f"{call}\n{call}\n{call}")
+    assert LAZY.lazy
+    assert any(trigger.value == "<tool_call>" for trigger in LAZY.triggers)
+    pattern = next(trigger.value for trigger in LAZY.triggers if trigger.value != "<tool_call>")
+    assert re.search(pattern, "Text.\n<function=edit>")
+    assert re.search(pattern, "<function=edit>")
+    assert not re.search(pattern, "The tag `<function=edit>`")
+
+
+def test_required_is_a_short_reason_and_one_call() -> None:
+    rules = Rules(REQUIRED.text)
+    call = FIRST + OLD + NEW + END
+    assert not REQUIRED.lazy
+    assert rules.accepts(call)
+    assert rules.accepts(f"Line 3 must be `a < 5`, ~ as the test says.\n\n{call}")
+    for reason in (
+        "x" * 100 + "\n",
+        "```\n",
+        "a <tool_call>\n",
+        "<function=edit>\n",
+        "~~~\n",
+        "no line break",
+        "<b>\n",
+    ):
+        assert not rules.accepts(reason + call), reason
+    assert not rules.accepts(f"{call}\n{call}")
+    assert not rules.accepts("Only text.\n")
+
+
+def test_it_needs_a_tool() -> None:
+    with pytest.raises(ValueError, match="tool"):
+        grammar([], required=True)
