@@ -65,7 +65,7 @@ _SHARED = (
     ),
     r'end ::= "\n</parameter>\n"',
     'integer ::= "-"? ("0" | [1-9] [0-9]{0,17})',
-    'number ::= integer ("." [0-9]{1,17})? ([eE] [+-]? [0-9]{1,2})?',
+    'number ::= integer ("." [0-9]{1,20})? ([eE] [+-]? [0-9]{1,2})?',
     'boolean ::= "true" | "false"',
     'null ::= "null"',
     'object ::= "{" ws (string ws ":" ws json (ws "," ws string ws ":" ws json)*)? ws "}"',

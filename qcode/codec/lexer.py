@@ -57,8 +57,7 @@ _WORD = rf"""(?:"[\w.:/-]{{1,{_MAX_NAME}}}"|'[\w.:/-]{{1,{_MAX_NAME}}}'|[\w.:/-]
 
 _TAG = re.compile(
     rf"""<(?:
-      tool_call{_GAP}>
-    | /tool_call{_GAP}>
+      /?tool_call{_GAP}(?:>|(?=\r?\n))
     | (?P<kind>function|parameter)(?:
           {_GAP}={_GAP}(?P<name>{_NAME})>
         | [ \t]{_GAP}name{_GAP}={_GAP}(?P<attribute>{_NAME})>
@@ -66,7 +65,7 @@ _TAG = re.compile(
         | [ \t]{_GAP}name{_GAP}={_GAP}(?P<unclosed_attribute>{_WORD}){_GAP}(?=\r?\n)
         | >(?P<inside>[\w.-]{{1,{_MAX_NAME}}})>
       )
-    | /(?:function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?>
+    | /(?:function|parameter){_GAP}(?:(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?>|(?=\r?\n))
     | /?think>
     | \|(?:im_end|endoftext)\|>
     )""",
@@ -89,13 +88,13 @@ _STEMS = (*_EXACT, "<function", "<parameter")
 # What may still become one of the tags above, from its "<" to the end of the text that has arrived.
 _PARTIAL = re.compile(
     rf"""<(?:
-      /?tool_call{_GAP}
+      /?tool_call{_GAP}\r?
     | (?:function|parameter)(?:
           {_GAP}(?:={_GAP}[^<>\r\n]{{0,{_MAX_NAME}}}\r?)?
         | [ \t]{_GAP}(?:n|na|nam|name{_GAP}(?:={_GAP}[^<>\r\n]{{0,{_MAX_NAME}}}\r?)?)
         | >[\w.-]{{0,{_MAX_NAME}}}
       )
-    | /(?:function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}})?
+    | /(?:function|parameter){_GAP}(?:=[^<>\r\n]{{0,{_MAX_NAME}}}|\r)?
     )""",
     re.VERBOSE,
 )

@@ -135,6 +135,7 @@ def test_s_a_long_value_is_shown_as_it_comes():
         shown += "".join(event.text for event in events)
         assert f"line {number} < </b> <i>&" in shown
     parser.feed("</parameter>\n</function>\n</tool_call>")
+    parser.finish()
     assert parser.result().tool_calls[0].arguments["a"] + "\n" == shown + "\n"
 
 

@@ -1,0 +1,124 @@
+"""Looks ahead whether a closing tag in a value ends it (rules M1 and M3)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qcode.codec.lexer import BLANKS, Kind, Token
+from qcode.codec.reader import Reader, Steps, raw_of
+
+_MAX_DOUBLED = 3
+
+_AFTER_FUNCTION = (Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION, Kind.END, Kind.CUT)
+
+_SUSPECT_LIMIT = 2000
+"""Characters after a call without `</parameter>` that are read to see whether its value goes on."""
+
+_IN_CODE = ('"', "'", "`", "\\")
+"""What stands right behind a tag in a string of a program, and hardly behind a call."""
+
+
+class Endings:
+    """Each question reads ahead, and lets all that it read come again."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.lenient = False
+        """`</function>` ends a value after `</parameter>` whatever follows it."""
+
+    def next_kind(self) -> Steps[Kind]:
+        """The kind of the next token that is not blank."""
+        read = yield from self._reader.blanks()
+        self._reader.put_back(read)
+        return read[-1].kind
+
+    def parameter_closes(self, declared: Mapping[str, Any]) -> Steps[bool]:
+        """Whether the grammar goes on after `</parameter>` (rule M1); `declared` are the tool's parameters."""
+        read = yield from self._reader.blanks()
+        token = read[-1]
+        goes_on = False
+        match token.kind:
+            case Kind.PARAMETER:
+                goes_on = not token.raw.startswith("<parameter>") or token.name in declared
+            case Kind.END:
+                goes_on = True
+            case Kind.CUT:
+                goes_on = not token.raw.startswith(("</p", "<|", "<th"))
+            case Kind.TOOL_CLOSE:
+                goes_on = yield from self._free_standing(read)
+            case Kind.FUNCTION_CLOSE:
+                for _ in range(_MAX_DOUBLED):
+                    read += yield from self._reader.blanks()
+                    if read[-1].kind is not Kind.FUNCTION_CLOSE:
+                        break
+                goes_on = self.lenient or read[-1].kind in _AFTER_FUNCTION
+                if read[-1].kind is Kind.TOOL_CLOSE:
+                    goes_on = yield from self._free_standing(read)
+            case Kind.TOOL_OPEN:
+                goes_on = yield from self._header_follows(read)
+        self._reader.put_back(read)
+        return goes_on
+
+    def parameter_half_closes(self) -> Steps[bool]:
+        """Whether `</function>` on a line of its own follows, though after it nothing that must."""
+        read = yield from self._reader.blanks()
+        closes = read[-1].kind is Kind.FUNCTION_CLOSE and "\n" in raw_of(read[:-1])
+        if closes:
+            read.append((yield from self._reader.next()))
+            closes = read[-1].raw.startswith(("\n", "\r"))
+        self._reader.put_back(read)
+        return closes
+
+    def parameter_closes_outer(self) -> Steps[bool]:
+        """Whether a `</parameter>` after an example without wrapper, itself not closed, closes the whole call."""
+        read: list[Token] = []
+        expected = True
+        for kind in (Kind.FUNCTION_CLOSE, Kind.TOOL_CLOSE):
+            read += yield from self._reader.blanks()
+            if read[-1].kind is not kind:
+                expected = False
+                break
+        if expected and (yield from self._free_standing(read)):
+            read += yield from self._reader.blanks()
+            expected = read[-1].kind is not Kind.PARAMETER_CLOSE
+        else:
+            expected = False
+        self._reader.put_back(read)
+        return expected
+
+    def function_closes(self) -> Steps[bool]:
+        """Whether `</function>` ends a value without `</parameter>` (rule M3)."""
+        read = yield from self._reader.blanks()
+        kind = read[-1].kind
+        ends = kind in (Kind.FUNCTION, Kind.END, Kind.CUT)
+        if kind is Kind.TOOL_OPEN:
+            ends = yield from self._header_follows(read)
+        elif kind is Kind.TOOL_CLOSE:
+            # A value that goes on is seen by text on the same line, or by a closing tag that is too much.
+            after = yield from self._reader.until(_never, limit=_SUSPECT_LIMIT)
+            behind = raw_of(token for token in after if token.kind is Kind.TEXT).partition("\n")[0]
+            ends = after[-1].kind is not Kind.PARAMETER_CLOSE and not behind.strip(BLANKS)
+            read += after
+        self._reader.put_back(read)
+        return ends
+
+    def call_closes(self) -> Steps[bool]:
+        """Whether `</tool_call>` ends a value without `</parameter>` and `</function>` (rule M3)."""
+        read = yield from self._reader.blanks()
+        kind = read[-1].kind
+        ends = kind is Kind.END or (kind is Kind.TOOL_OPEN and (yield from self._header_follows(read)))
+        self._reader.put_back(read)
+        return ends
+
+    def _header_follows(self, read: list[Token]) -> Steps[bool]:
+        """Whether a function's header follows `<tool_call>`; what is read joins `read`."""
+        read += yield from self._reader.blanks()
+        return read[-1].kind is Kind.FUNCTION
+
+    def _free_standing(self, read: list[Token]) -> Steps[bool]:
+        """Whether the tag that was read last does not end a string in a program; the next token joins `read`."""
+        read.append((yield from self._reader.next()))
+        return not read[-1].raw.startswith(_IN_CODE)
+
+
+def _never(_: Token) -> bool:
+    return False
