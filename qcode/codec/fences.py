@@ -58,6 +58,11 @@ class Markdown:
         return Place.UNDECIDED if self._runs else Place.PROSE
 
     @property
+    def in_fence(self) -> bool:
+        """Whether a fenced block is open."""
+        return bool(self._fence)
+
+    @property
     def at_line_start(self) -> bool:
         """Nothing but blanks on this line so far."""
         return self._blank and not self._run

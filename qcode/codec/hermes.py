@@ -7,6 +7,7 @@ from typing import Any
 from qcode.codec.lexer import BLANKS, Kind, Token
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
+from qcode.codec.schema import fitted, properties
 from qcode.codec.types import Function
 
 
@@ -35,15 +36,23 @@ class HermesReader:
                 continue
             text = raw_of(read) + token.raw[:end]
             call = _call(text) if end else None
+            if call is None and end:
+                self._output.misformed = True
             rest = token.raw[end:]
             if call is None or not (any_name or call[0] in self._functions):
                 self._reader.put_back([*read, token])
                 return False
             self._reader.put_back([Token(Kind.TEXT, rest)] if rest else [])
             name, arguments = call
+            function = self._functions.get(name, Function(name))
+            declared = properties(function.parameters)
             index = self._output.start(name)
             self._output.recoveries += 1
-            self._output.finish_call(index, name, arguments)
+            self._output.finish_call(
+                index,
+                name,
+                {key: fitted(value, declared.get(key), function.parameters) for key, value in arguments.items()},
+            )
             return True
 
     def _ended(self, read: list[Token], *, any_name: bool) -> bool:

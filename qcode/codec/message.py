@@ -26,6 +26,7 @@ _CUT_LINE = (
 _MAX_DOUBLED = 3
 
 _OPENERS = (Kind.TOOL_OPEN, Kind.FUNCTION)
+_CLOSERS = (Kind.TOOL_CLOSE, Kind.FUNCTION_CLOSE)
 
 
 class MessageReader:
@@ -38,6 +39,7 @@ class MessageReader:
         self._calls = CallReader(self._reader, output)
         self._hermes = HermesReader(self._reader, output, self._functions)
         self._thinking_ends = True
+        self._tried = False
 
     def read(self) -> Steps[None]:
         """Read to the end."""
@@ -55,8 +57,12 @@ class MessageReader:
                 if place is Place.PROSE:
                     yield from (self._wrapped(token) if kind is Kind.TOOL_OPEN else self._bare(token))
                     continue
+                if token.name in self._functions and output.markdown.in_fence:
+                    output.fenced = True
             if kind is Kind.CUT:
                 self._cut(token)
+            elif kind in _CLOSERS:
+                self._closer(token)
             elif kind is Kind.THINK_OPEN and self._thinking_ends and output.markdown.place is not Place.CODE:
                 output.content(token.raw)
                 yield from self._thinking()
@@ -75,6 +81,12 @@ class MessageReader:
                 held.append((yield from self._reader.next()))
             self._reader.put_back(held)
         return place
+
+    def _closer(self, token: Token) -> None:
+        """A closing tag that closes nothing: behind an opener that stayed text, a call was meant."""
+        if self._tried and self._output.markdown.place is Place.PROSE:
+            self._output.misformed = True
+        self._output.content(token.raw)
 
     def _cut(self, token: Token) -> None:
         """A tag that the end of the answer cut (rule X1)."""
@@ -139,6 +151,7 @@ class MessageReader:
                 return
         elif last.kind in (Kind.END, Kind.CUT) and self._opener_cut(last, at_start=at_start):
             return
+        self._tried = self._tried or at_start
         output.content(raw_of(openers))
         self._reader.put_back(read)
 
@@ -149,6 +162,7 @@ class MessageReader:
             self._output.recoveries += 1
             yield from self._functions_of(header, wrapped=False)
         elif start is _Start.SHOWN:
+            self._tried = self._tried or self._output.markdown.at_line_start
             self._output.content(header.raw)
 
     def _begins(self, header: Token, *, wrapped: bool, at_start: bool) -> Steps["_Start"]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qcode.codec.fences import Markdown
+from qcode.codec.fences import Markdown, Place
 from qcode.codec.lexer import BLANKS
 from qcode.codec.types import (
     ArgumentText,
@@ -15,6 +15,17 @@ from qcode.codec.types import (
     Text,
 )
 
+_FENCES = ("```", "~~~")
+
+_FENCED = (
+    "The call stands in a code fence, where it is only shown, so it was not executed: write it again without the fence"
+)
+
+_MISFORMED = (
+    "What looks like a tool call could not be read, so nothing was executed: write <tool_call>, <function=NAME>, then "
+    "<parameter=KEY>, its value and </parameter> for each argument, </function> and </tool_call>, each on its own line"
+)
+
 
 class Output:
     """`take` gives the events since the last time; `parsed` the result."""
@@ -23,6 +34,10 @@ class Output:
         self.markdown = Markdown()
         self.recoveries = 0
         self.truncated = False
+        self.misformed = False
+        """A call was tried outside of code, and stayed text."""
+        self.fenced = False
+        """A call to a known tool was shown in a fenced block."""
         self._events: list[CodecEvent] = []
         self._content: list[str] = []
         self._blank: list[str] | None = []
@@ -88,9 +103,14 @@ class Output:
 
     def finish(self) -> None:
         """The answer is over: an answer without calls is kept to the last blank."""
-        if self._blank and not self._calls and not self.truncated:
+        if self._calls or self.truncated:
+            return
+        if self._blank:
             self._show("".join(self._blank))
-        self._blank = None
+        if self.misformed:
+            self.problem(_MISFORMED)
+        elif self.fenced and (self.markdown.place is Place.CODE or "".join(self._content).rstrip().endswith(_FENCES)):
+            self.problem(_FENCED)
 
     def _show(self, text: str) -> None:
         self._content.append(text)

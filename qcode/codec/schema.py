@@ -187,6 +187,14 @@ def typed(text: str, schema: Any, root: Mapping[str, Any]) -> Any:
     return text
 
 
+def fitted(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
+    """A JSON value where the schema wants another type: text that stands for one, or text in place of one."""
+    kinds = types_of(schema, root)
+    if isinstance(value, str):
+        return value if "string" in kinds else typed(value, schema, root)
+    return json.dumps(value, ensure_ascii=False) if kinds == ("string",) else value
+
+
 _NOT: Any = object()
 
 

@@ -75,7 +75,7 @@ class ValueReader:
             if ended:
                 self._output.recoveries += not token.exact and kind is Kind.PARAMETER_CLOSE
                 self._output.argument(index, key, value.close())
-                return value.text
+                return value.text if kind is Kind.PARAMETER_CLOSE else _without_foreign_closer(value.text, key)
             self._output.argument(index, key, value.add(token.raw))
             line_start = False
 
@@ -111,6 +111,15 @@ class _Fallback:
         if self._texts:
             self._tokens.append(Token(Kind.TEXT, "".join(self._texts)))
             self._texts.clear()
+
+
+def _without_foreign_closer(text: str, key: str) -> str:
+    """A value that lacks `</parameter>` without what a model wrote in its place, such as `</content>`."""
+    for name in (key, "tool_response"):
+        closer = f"</{name}>"
+        if text.rstrip().endswith(closer) and f"<{name}" not in text:
+            return text.rstrip().removesuffix(closer).removesuffix("\n").removesuffix("\r")
+    return text
 
 
 def _at_line_start(text: str, *, before: bool) -> bool:

@@ -67,6 +67,23 @@ CASES = {
         "",
     ),
     "R2 missing </function>, no parameters": ("<tool_call>\n<function=list_all>\n</tool_call>", [("list_all", {})], ""),
+    "R2 </content> instead of </parameter>": (
+        "<tool_call>\n<function=write_file>\n<parameter=path>\na\n</path>\n<parameter=content>\nb\n</content>\n"
+        "</function>\n</tool_call>",
+        [WRITE],
+        "",
+    ),
+    "R2 </tool_response> instead of </parameter>": (
+        "<tool_call>\n<function=bash>\n<parameter=command>\nls\n</tool_response>\n</function>\n</tool_call>",
+        [LS],
+        "",
+    ),
+    "R2 missing > of closing tags": (
+        "<tool_call\n<function=bash>\n<parameter=command>\nls\n</parameter\n</function\n</tool_call>",
+        [LS],
+        "",
+    ),
+    "R3 JSON in the function": ('<tool_call>\n<function=bash>\n{"command": "ls"}\n</function>\n</tool_call>', [LS], ""),
     "R3 orphan </tool_call>": (f"{CALL}\n</tool_call>", [LS], ""),
     "R3 orphan </function>": (f"{CALL}\n</function>", [LS], ""),
     "R3 orphan </function></tool_call>": (f"{CALL}</function></tool_call>\nText.", [LS], "\nText."),
@@ -257,6 +274,16 @@ CASES = {
         "",
     ),
     "R9 Hermes, no arguments": ('<tool_call>{"name": "list_all"}</tool_call>', [("list_all", {})], ""),
+    "R9 Hermes, text for a number": (
+        '<tool_call>{"name": "bash", "arguments": {"command": "ls", "timeout": "5"}}</tool_call>',
+        [("bash", {"command": "ls", "timeout": 5})],
+        "",
+    ),
+    "R9 Hermes, an object for text": (
+        '<tool_call>{"name": "bash", "arguments": {"command": {"a": ["é"]}}}</tool_call>',
+        [("bash", {"command": '{"a": ["é"]}'})],
+        "",
+    ),
     "R9 Hermes, unknown tool": ('<tool_call>\n{"name": "who", "arguments": {}}\n</tool_call>', [("who", {})], ""),
 }
 
@@ -291,3 +318,38 @@ def test_r9_json_that_is_no_call_stays_in_the_text(read, body):
     parsed = read(text)
     assert parsed.tool_calls == ()
     assert parsed.content == text
+
+
+MISFORMED = {
+    "no header": "<tool_call>\nbash ls\n</tool_call>",
+    "parameter without function": f"<tool_call>\n{PARAMETER}</tool_call>",
+    "bare unknown function": f"<function=who>\n{PARAMETER}</function>",
+    "broken JSON": '<tool_call>\n{"name": "bash", "arguments": {"command": ls}}\n</tool_call>',
+    "JSON that is no call": '<tool_call>\n{"command": "ls"}\n</tool_call>',
+    "in a fence at the end": f"I run it.\n```xml\n{CALL}\n```\n",
+    "in a fence that stays open": f"I run it.\n```xml\n{CALL}",
+}
+
+
+@pytest.mark.parametrize("text", MISFORMED.values(), ids=MISFORMED)
+def test_what_cannot_be_recovered_is_told_in_one_line(read, text):
+    parsed = read(text)
+    assert parsed.tool_calls == ()
+    assert parsed.content == text
+    (problem,) = parsed.problems
+    assert "write" in problem
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Between <tool_call> and </tool_call> stands the call.",
+        f"```\n{CALL}\n```\nSo it looks.",
+        "The form is `<tool_call><function=bash></function></tool_call>`.",
+        f"<tool_call>\nbash ls\n</tool_call>\n{CALL}",
+        "```\nx = 1\n```",
+    ],
+)
+def test_no_problem_is_told_for_prose_or_beside_a_call(read, text):
+    assert read(text).problems == ()
