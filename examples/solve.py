@@ -19,7 +19,7 @@ TESTS = "python3 -m pytest -q -p no:cacheprovider"
 
 
 def main(argv: list[str]) -> int:
-    name = argv.pop(0) if argv and not argv[0].startswith("-") else "shop"
+    name = argv.pop(0) if argv and not argv[0].startswith("-") else "averages"
     with tempfile.TemporaryDirectory(prefix="qcode-example-") as folder:
         repository = Path(folder) / name
         shutil.copytree(EXAMPLES / name, repository, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -53,7 +53,7 @@ def make_repository(folder: Path) -> None:
     for arguments in (
         ["init", "-q", "-b", "main"],
         ["add", "-A"],
-        ["-c", "user.name=example", "-c", "user.email=example@localhost", "commit", "-q", "-m", "A shop with a bug"],
+        ["-c", "user.name=example", "-c", "user.email=example@localhost", "commit", "-q", "-m", "Averages with a bug"],
     ):
         subprocess.run(["git", "-C", str(folder), *arguments], check=True)
 

@@ -28,13 +28,18 @@ class Sampling(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt. `tool_choice` "required" asks the engine to end the answer with a call, after a short free text."""
+    """One prompt. `tool_choice` "required" asks the engine to end the answer with a call, after a short free text.
+
+    `choices` (tool, parameter, values) are the only strings that a constrained engine may write there; they are no part
+    of the prompt, and other backends pass over them.
+    """
 
     system: str
     history: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     tool_choice: ToolChoice = "auto"
+    choices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

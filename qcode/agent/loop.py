@@ -9,6 +9,7 @@ from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
 from qcode.agent.limits import Budget, Limits
 from qcode.agent.mentions import with_mentions
 from qcode.agent.profile import Profile
+from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
 from qcode.errors import BackendError, ContextOverflow, QcodeError
 from qcode.events import (
@@ -61,6 +62,7 @@ class Agent:
         self._limits = limits
         self._sampling = sampling
         self.history: list[Message] = list(history)
+        self._quotes = Quotes()
         self._aborted: QcodeError | SandboxError | None = None
 
     def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
@@ -111,7 +113,8 @@ class Agent:
 
     async def _begin(self, text: str, emit: Emit) -> None:
         if self._profile.mentions:
-            text = await with_mentions(text, await self._sandbox())
+            text, shown = await with_mentions(text, await self._sandbox())
+            self._quotes.saw(shown)
         text = _joined(text, self._profile.hints.opening)
         self.history.append(User(text=text))
         emit(TurnStarted(text=text))
@@ -152,6 +155,7 @@ class Agent:
             tools=self._toolset.specs,
             sampling=sampling,
             tool_choice=self._profile.tool_choice,
+            choices=await self._quotes.choices(await self._sandbox()) if self._profile.quotes else {},
         )
         started, first = time.monotonic(), None
         answer: Assistant | None = None
@@ -185,6 +189,7 @@ class Agent:
         else:
             result = ToolResult(call_id=call.id, name=call.name, status=Status.ERROR, content=objection)
         check.note(effect, result)
+        self._quotes.note(call, result)
         times = repetition.note(call, result, effect)
         words = NUDGE if times == LIMIT - 1 and not ends else self._profile.hints.after(effect, result)
         result = result.model_copy(update={"content": _joined(result.content, words)})

@@ -17,9 +17,12 @@ def named_paths(text: str) -> list[str]:
     return list(dict.fromkeys(_PATH.findall(text)))
 
 
-async def with_mentions(text: str, sandbox: Sandbox) -> str:
-    """The task, followed by the text of the files that it names and that are there. Raises: SandboxError."""
-    shown: list[str] = []
+async def with_mentions(text: str, sandbox: Sandbox) -> tuple[str, list[str]]:
+    """The task, followed by the text of the files that it names and that are there; and their paths.
+
+    Raises: SandboxError.
+    """
+    shown: dict[str, str] = {}
     for path in named_paths(text):
         if len(shown) == MAX_FILES:
             break
@@ -29,5 +32,5 @@ async def with_mentions(text: str, sandbox: Sandbox) -> str:
             continue
         if content.strip() and len(content) <= MAX_CHARACTERS:
             fence = "```" if "```" not in content else "~~~~"
-            shown.append(f"This is {path}:\n{fence}\n{content.rstrip()}\n{fence}")
-    return "\n\n".join([text, *shown])
+            shown[path] = f"This is {path}:\n{fence}\n{content.rstrip()}\n{fence}"
+    return "\n\n".join([text, *shown.values()]), list(shown)

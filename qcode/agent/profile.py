@@ -11,13 +11,14 @@ from qcode.model import ToolChoice
 class Profile:
     """`tool_choice` "required" makes every answer end in a call, so a tool that ends the turn must exist; `thorough`
     asks once before the model finishes without a change or without having tried it; `mentions` shows the files that the
-    task names with it; `hints` stand at the end of results."""
+    task names with it; `quotes` lets an edit quote only lines of files that were shown; `hints` stand at the end of results."""
 
     toolset: str
     prompt: str
     tool_choice: ToolChoice = "auto"
     thorough: bool = False
     mentions: bool = False
+    quotes: bool = False
     hints: Hints = field(default_factory=Hints)
 
     @property
@@ -38,6 +39,7 @@ PROFILES = {
         tool_choice="required",
         thorough=True,
         mentions=True,
+        quotes=True,
         hints=Hints(
             opening=_SAY_THEN_CHANGE,
             after_reading=_SAY_THEN_CHANGE,

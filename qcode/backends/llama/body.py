@@ -3,7 +3,11 @@
 Source of the field names: llama.cpp `tools/server/README.md`, POST /completion.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+from qcode_tools.spec import ToolSpec
 
 from qcode.codec import grammar
 from qcode.model import Request, Sampling
@@ -36,10 +40,17 @@ def grammar_body(request: Request, *, constrain: bool) -> dict[str, Any]:
     required = request.tool_choice == "required"
     if not request.tools:
         return {}
-    form = grammar(request.tools, required=required)
+    form = grammar([_narrowed(spec, request.choices.get(spec.name, {})) for spec in request.tools], required=required)
     # Tokens that must appear in the text even where a model file marks them as control tokens.
     fields: dict[str, Any] = {"preserved_tokens": list(form.preserved)}
     if required or constrain:
         triggers = [{"type": int(trigger.type), "value": trigger.value} for trigger in form.triggers]
         fields |= {"grammar": form.text, "grammar_lazy": form.lazy, "grammar_triggers": triggers}
     return fields
+
+
+def _narrowed(spec: ToolSpec, choices: Mapping[str, tuple[str, ...]]) -> ToolSpec:
+    """The tool with only these values left for some of its parameters."""
+    known = spec.parameters.get("properties", {})
+    chosen = {name: {**known[name], "enum": list(values)} for name, values in choices.items() if name in known}
+    return replace(spec, parameters={**spec.parameters, "properties": {**known, **chosen}}) if chosen else spec
