@@ -31,7 +31,7 @@ class Request:
     """One prompt. `tool_choice` "required" asks the engine to end the answer with a call, after a short free text.
 
     `choices` (tool, parameter, values) are the only strings that a constrained engine may write there; they are no part
-    of the prompt, and other backends pass over them.
+    of the prompt, and other backends pass over them. So are `withheld`, tools that it may not call now.
     """
 
     system: str
@@ -40,6 +40,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     tool_choice: ToolChoice = "auto"
     choices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """When the model says that it is done: is it? Each objection is made once; a model that is right gets through."""
 
+from collections import Counter
+
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 
@@ -11,6 +13,10 @@ NO_CALL = "You said what to do but called no tool. Call one now, in the form sho
 EMPTY = "Your answer was empty. Call a tool, or say in a sentence that the task is done."
 
 
+PATIENCE = 4
+"""Answers for which finishing is withheld, for one reason."""
+
+
 class FinishCheck:
     """Watches what was done in a turn. A thorough one objects to finishing without a change, or untried."""
 
@@ -19,6 +25,7 @@ class FinishCheck:
         self._changed = False
         self._untried = False
         self._said: set[str] = set()
+        self._withheld: Counter[str] = Counter()
 
     def note(self, effect: Effect, result: ToolResult) -> None:
         """Take in the result of a call."""
@@ -28,11 +35,22 @@ class FinishCheck:
             self._untried = False
 
     def objection(self) -> str | None:
-        """What speaks against finishing now, in words for the model; None if nothing does."""
-        if not self._thorough:
-            return None
-        words = NOTHING_CHANGED if not self._changed else NOT_TRIED if self._untried else None
+        """What speaks against finishing now, in words for the model; None if nothing does, or it was said before."""
+        words = self._why_not()
         if words is None or words in self._said:
             return None
         self._said.add(words)
         return words
+
+    def withhold(self) -> bool:
+        """Whether a constrained engine should not even offer to finish. Not for ever: the check can be wrong."""
+        words = self._why_not()
+        if words is None or self._withheld[words] >= PATIENCE:
+            return False
+        self._withheld[words] += 1
+        return True
+
+    def _why_not(self) -> str | None:
+        if not self._thorough:
+            return None
+        return NOTHING_CHANGED if not self._changed else NOT_TRIED if self._untried else None

@@ -126,7 +126,7 @@ class Agent:
                 return limit
             budget.steps += 1
             emit(StepStarted(step=budget.steps))
-            answer = await self._ask(budget, emit)
+            answer = await self._ask(budget, emit, withhold_end=check.withhold())
             if not answer.tool_calls:
                 words = self._reminder(answer) or check.objection()
                 if words is None:
@@ -144,7 +144,7 @@ class Agent:
             if answer.problems:
                 self._feedback("\n".join(answer.problems), "malformed", emit)
 
-    async def _ask(self, budget: Budget, emit: Emit) -> Assistant:
+    async def _ask(self, budget: Budget, emit: Emit, *, withhold_end: bool) -> Assistant:
         left = budget.tokens_left
         sampling = self._sampling
         if left is not None:
@@ -156,6 +156,7 @@ class Agent:
             sampling=sampling,
             tool_choice=self._profile.tool_choice,
             choices=await self._quotes.choices(await self._sandbox()) if self._profile.quotes else {},
+            withheld=frozenset(spec.name for spec in self._toolset.specs if withhold_end and spec.ends_turn),
         )
         started, first = time.monotonic(), None
         answer: Assistant | None = None

@@ -77,11 +77,10 @@ class Endings:
             if read[-1].kind is not kind:
                 expected = False
                 break
-        if expected and (yield from self._free_standing(read)):
-            read += yield from self._reader.blanks()
-            expected = read[-1].kind is not Kind.PARAMETER_CLOSE
-        else:
-            expected = False
+        if expected:
+            after = yield from self._reader.blanks()
+            expected = after[-1].kind is not Kind.PARAMETER_CLOSE and not after[0].raw.startswith(_IN_CODE)
+            read += after
         self._reader.put_back(read)
         return expected
 

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from qcode.codec.calls import CallReader
 from qcode.codec.fences import Place
 from qcode.codec.hermes import HermesReader
-from qcode.codec.lexer import Kind, Token
+from qcode.codec.lexer import BLANKS, Kind, Token
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
 from qcode.codec.schema import functions
@@ -130,15 +130,18 @@ class MessageReader:
             openers += read
             extra += 1
         last = read[-1]
-        if last.kind is Kind.TEXT and last.raw.lstrip().startswith("{"):
+        if last.kind is Kind.TEXT and last.raw.lstrip(BLANKS).startswith("{"):
             self._reader.put_back(read)
             if (yield from self._hermes.read(any_name=at_start)):
                 output.recoveries += extra
+                while (yield from self._object_follows()) and (yield from self._hermes.read(any_name=True)):
+                    pass
                 yield from self._after(wrapped=True)
                 return
             read = []
         elif last.kind is Kind.TEXT and at_start:
-            read += yield from self._reader.until(_never, limit=_JUNK_LIMIT)
+            self._reader.put_back(read)
+            read = yield from self._reader.until(_never, limit=_JUNK_LIMIT)
             if read[-1].kind is Kind.FUNCTION and read[-1].name in self._functions:
                 extra += 1
                 last = read[-1]
@@ -192,6 +195,12 @@ class MessageReader:
                 break
         self._reader.put_back(read)
         return _Start.SHOWN
+
+    def _object_follows(self) -> Steps[bool]:
+        """Whether what looks like a JSON object comes next."""
+        read = yield from self._reader.blanks()
+        self._reader.put_back(read)
+        return read[-1].kind is Kind.TEXT and read[-1].raw.lstrip(BLANKS).startswith("{")
 
     def _opener_cut(self, last: Token, *, at_start: bool) -> bool:
         """Whether the answer ended at `<tool_call>`; in the middle of a line that may be prose, and is kept."""

@@ -89,7 +89,10 @@ def choices_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
 
 def types_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
     """The JSON types that a schema allows, in its order; () where it says nothing about types."""
-    return tuple(dict.fromkeys(_types(schema, root, set())))
+    try:
+        return tuple(dict.fromkeys(_types(schema, root, set())))
+    except RecursionError:
+        return ()
 
 
 def _types(schema: Any, root: Mapping[str, Any], seen: set[str]) -> Iterator[str]:

@@ -40,7 +40,8 @@ def grammar_body(request: Request, *, constrain: bool) -> dict[str, Any]:
     required = request.tool_choice == "required"
     if not request.tools:
         return {}
-    form = grammar([_narrowed(spec, request.choices.get(spec.name, {})) for spec in request.tools], required=required)
+    offered = [spec for spec in request.tools if spec.name not in request.withheld] or request.tools
+    form = grammar([_narrowed(spec, request.choices.get(spec.name, {})) for spec in offered], required=required)
     # Tokens that must appear in the text even where a model file marks them as control tokens.
     fields: dict[str, Any] = {"preserved_tokens": list(form.preserved)}
     if required or constrain:
