@@ -87,6 +87,8 @@ FRAGMENTS = [
     '{"name": "f", "arguments": {}}', '{"name', "{", "}", '"', "<", "</", "<tool", "</para", "<function", ">",
     "é\U0001f600",
     "<tool_call>\n<function=f>\n<parameter=a>\n", "\n</parameter>\n</function>\n</tool_call>", "\0", "\u2028",
+    "many words " * 10, "more of them\n" * 9, "x" * 150, "f(x)\n" * 420, "</path>",
+    "</tool_call", "</parameter", "'", "\\",
 ]  # fmt: skip
 SOUP = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 SOUP_TOOLS = [

@@ -245,6 +245,12 @@ CASES = {
         [LS, LS],
         "",
     ),
+    "R9 Hermes, two in a wrapper": (
+        '<tool_call>\n{"name": "bash", "arguments": {"command": "ls"}}\n'
+        '{"name": "bash", "arguments": {"command": "pwd"}}\n</tool_call>\nOk.',
+        [LS, PWD],
+        "\nOk.",
+    ),
     "R9 Hermes with tags inside": (
         '<tool_call>\n{"name": "bash", "arguments": {"command": "</tool_call> <tool_call> } \\" {"}}\n</tool_call>',
         [("bash", {"command": '</tool_call> <tool_call> } " {'})],
