@@ -68,10 +68,9 @@ def unchanged_tests(folder: Path) -> bool:
 def run_tests(folder: Path) -> int:
     """The tests run in a sandbox too: they run the code that the model wrote."""
 
+    tracked = subprocess.run(["git", "-C", str(folder), "ls-files", "-z"], check=True, capture_output=True, text=True)
+
     async def run() -> int:
-        tracked = subprocess.run(
-            ["git", "-C", str(folder), "ls-files", "-z"], check=True, capture_output=True, text=True
-        )
         source = Source(root=folder, files=[name for name in tracked.stdout.split("\0") if name])
         async with open_sandbox(DockerSpec(source=source)) as sandbox:
             result = await sandbox.exec(TESTS, timeout_s=60)

@@ -11,7 +11,8 @@ from qcode.model import ToolChoice
 class Profile:
     """`tool_choice` "required" makes every answer end in a call, so a tool that ends the turn must exist; `thorough`
     asks once before the model finishes without a change or without having tried it; `mentions` shows the files that the
-    task names with it; `quotes` lets an edit quote only lines of files that were shown; `hints` stand at the end of results."""
+    task names with it; `quotes` lets an edit quote only lines of files that were shown; `hints` stand at the end of
+    results."""
 
     toolset: str
     prompt: str

@@ -1,4 +1,4 @@
-"""What a small model may quote: an edit replaces a line of a file that it has seen, so the engine lets it write no other.
+"""What a small model may quote: an edit replaces a line of a file that it has seen, no other text.
 
 Measured on the 1.5B model: it names the wrong line and the right one, and then misquotes the old text in most of its
 calls; held to the lines that are there, it does not.
@@ -6,11 +6,10 @@ calls; held to the lines that are there, it does not.
 
 from collections.abc import Iterable, Mapping
 
+from qcode.messages import ToolCall
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.result import Status, ToolResult
-
-from qcode.messages import ToolCall
 
 MAX_LINES = 300
 """Above it the model is left free: a grammar of thousands of lines costs more than it gives."""
@@ -37,7 +36,8 @@ class Quotes:
             self.saw([path])
 
     async def choices(self, sandbox: Sandbox) -> Choices:
-        """Paths and lines, as they are now, without indentation (an edit keeps it); {} where there are too many or none.
+        """Paths and lines as they are now; {} where there are too many or none. Lines come without their indentation,
+        which an edit keeps.
 
         Raises: SandboxError.
         """

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qcode_sandbox.protocol import Sandbox
-from qcode_tools.toolsets import build_toolset
-
 from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.repository import require_repository
@@ -17,6 +14,8 @@ from qcode.app.solve import Solve
 from qcode.config.paths import cache_dir, state_dir
 from qcode.errors import ConfigError
 from qcode.model import Backend, Sampling
+from qcode_sandbox.protocol import Sandbox
+from qcode_tools.toolsets import build_toolset
 
 ANSWER_TOKENS = {"swe": 16_384, "small": 2_048}
 """The most that one answer may be, by tool set: a small model that writes more has lost its way."""
@@ -128,10 +127,9 @@ def _sampling(options: RunOptions, toolset: str, recommended: Sampling | None) -
 
 
 def _open_sandbox(options: RunOptions) -> AbstractAsyncContextManager[Sandbox]:
+    from qcode.app.repository import open_repository
     from qcode_sandbox.opening import open_sandbox
     from qcode_sandbox.specs import DEFAULT_IMAGE, DockerSpec, HostSpec, Source
-
-    from qcode.app.repository import open_repository
 
     repository = open_repository(options.repo)
     source = Source(root=repository.root, files=repository.files)

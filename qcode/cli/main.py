@@ -41,9 +41,8 @@ def run(argv: Sequence[str]) -> int:
     if args.command is None:
         arguments.print_help()
         return 2
-    from qcode_sandbox.errors import SandboxError
-
     from qcode.errors import QcodeError
+    from qcode_sandbox.errors import SandboxError
 
     try:
         return int(args.run(args))

@@ -35,10 +35,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     run.add_argument("--repo", type=Path, default=Path(), metavar="DIR", help="git repository (default: this folder's)")
     model = run.add_argument_group("the model")
-    model.add_argument("--model", metavar="NAME", help="a name of `qcode models list`, a .gguf file, scripted:FILE, or "
-                       "with --base-url the server's name for it (default: $QCODE_MODEL, else the best that is pulled)")  # fmt: skip
-    model.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server, such as "
-                       "http://127.0.0.1:8000/v1 (default: $QCODE_BASE_URL); its key is taken from $QCODE_API_KEY")  # fmt: skip
+    model.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a name of `qcode models list`, a .gguf file, scripted:FILE, or with --base-url the server's name for it "
+        "(default: $QCODE_MODEL, else the best that is pulled)",
+    )
+    model.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1 (default: $QCODE_BASE_URL); its key is "
+        "taken from $QCODE_API_KEY",
+    )
     model.add_argument("--tools", choices=["swe", "small"], help="tool set (default: what suits the model)")
     model.add_argument("--context", type=_positive, metavar="N", help="window of the in-process engine in tokens")
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")

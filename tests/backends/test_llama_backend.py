@@ -12,8 +12,9 @@ from qcode.backends.llama.backend import LlamaBackend
 from qcode.backends.llama.settings import EngineConfig
 from qcode.errors import ContextOverflow
 from qcode.events import PrefillProgress, TextDelta, ToolCallDelta
-from qcode.messages import Assistant, Message, Stop, User
+from qcode.messages import Assistant, Message, Stop, Tool, ToolCall, User
 from qcode.model import Delta, Request, Sampling
+from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect, ToolSpec
 
 pytestmark = pytest.mark.model
@@ -113,6 +114,20 @@ async def test_a_required_call_comes_in_perfect_form(backend: LlamaBackend, seed
     assert message.usage.recoveries == 0
     assert message.problems == ()
     assert ToolCallDelta(index=0, name="view") in deltas
+
+
+async def test_a_call_that_the_model_begins_by_itself_is_held_to_its_form(backend: LlamaBackend) -> None:
+    history: list[Message] = [User(text="Show me one.py, then two.py, then three.py, then four.py.")]
+    for path in ("one.py", "two.py", "three.py"):
+        call = ToolCall(id=path, name="view", arguments={"path": path})
+        result = ToolResult(call_id=path, name="view", status=Status.OK, content="x = 1")
+        history += [Assistant(tool_calls=(call,)), Tool(result=result)]
+    for seed in range(5):
+        sampling = CALM.model_copy(update={"seed": seed})
+        _, message = await answer(backend, Request(SYSTEM, tuple(history), (VIEW,), sampling))
+        assert [(call.name, call.arguments) for call in message.tool_calls] == [("view", {"path": "four.py"})]
+        assert message.stop is Stop.TOOL_CALLS
+        assert message.problems == ()
 
 
 async def test_leaving_early_stops_the_engine_and_keeps_what_it_read(backend: LlamaBackend) -> None:

@@ -182,6 +182,15 @@ async def test_a_missing_model_file_is_named(open_engine: Open, tmp_path: Path) 
         open_engine(model_path=tmp_path / "absent.gguf")
 
 
+async def test_an_engine_that_is_not_installed_is_named(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libcuda.so.1 is not there')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"pip install 'qcode\[local\]' \(libcuda\.so\.1 is not there\)"):
+        await complete(open_engine())
+
+
 async def test_the_start_of_the_prompt_survives_the_process(open_engine: Open, tmp_path: Path) -> None:
     states = tmp_path / "states"
     first = await complete(open_engine(prefix_cache_dir=states))

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qcode_tools.result import Status, ToolResult
 
 from qcode.events import (
     AssistantDone,
@@ -27,6 +26,7 @@ from qcode.events import (
 from qcode.messages import Assistant, Tool, ToolCall, Usage, User
 from qcode.session.fold import fold
 from qcode.session.log import Session, SessionError, read_log
+from qcode_tools.result import Status, ToolResult
 
 CALL = ToolCall(id="c1", name="bash", arguments={"command": "ls", "n": [1, None, {"ä": "\x1b"}]})
 RESULT = ToolResult(call_id="c1", name="bash", status=Status.OK, content="a\n", extra={"exit_code": 0})

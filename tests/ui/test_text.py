@@ -1,11 +1,10 @@
 import io
 
-from qcode_tools.result import Status, ToolResult
-
 from qcode.events import Reason, TextDelta, ToolFinished, ToolStarted, TurnFinished
 from qcode.messages import ToolCall
 from qcode.ui.sanitize import visible
 from qcode.ui.text import TextPrinter
+from qcode_tools.result import Status, ToolResult
 
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\r\x9b31m\u202egnp.exe\u200b"
 

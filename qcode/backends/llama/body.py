@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from qcode_tools.spec import ToolSpec
-
 from qcode.codec import grammar
 from qcode.model import Request, Sampling
+from qcode_tools.spec import ToolSpec
 
 # The order in which the models' published values are meant (as vLLM and transformers apply them): the temperature
 # shapes what top_p cuts. llama.cpp's own order ends with the temperature, and its min_p would cut once more.
