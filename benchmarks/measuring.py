@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""As a user has it: compiled modules are kept, so the first run of each command is a warm-up."""
+
+
 def repository(folder: Path) -> Path:
     """A small git repository with a task file."""
     repo = folder / "repo"
@@ -33,7 +37,7 @@ def qcode_run(repo: Path, *, sandbox: str) -> list[str]:
 
 async def peak_mb(command: Sequence[str]) -> float:
     """The largest resident size of the command's own process, in MB."""
-    process = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.DEVNULL)
+    process = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = await asyncio.to_thread(os.wait4, process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

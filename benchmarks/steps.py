@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import qcode_run, repository
+from measuring import ENVIRONMENT, qcode_run, repository
 from server import InstantServer
 
 STEPS = 50
@@ -30,7 +30,9 @@ async def row(rows: list[str], name: str, command: list[str], target: str, base:
     for _ in range(RUNS):
         async with InstantServer(steps=STEPS) as server:
             address = [server.url] if "sdk_floor" in command[-1] else ["--base-url", server.url]
-            process = await asyncio.create_subprocess_exec(*command, *address, stdout=subprocess.DEVNULL)
+            process = await asyncio.create_subprocess_exec(
+                *command, *address, stdout=subprocess.DEVNULL, env=ENVIRONMENT
+            )
             if await process.wait():
                 raise RuntimeError(f"{command} failed")
             # The first step also waits for the sandbox to start.
