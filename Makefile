@@ -13,7 +13,7 @@ run: setup $(VENV)/run.stamp
 	$(PY) -P examples/solve.py
 
 test: setup $(VENV)/dev.stamp lint
-	$(PY) -P -m pytest -q --durations=10
+	$(PY) -P -m pytest -q -rs --durations=10
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .
