@@ -1,0 +1,156 @@
+"""The loop on the host sandbox with a scripted model: what the model is sent, and how turns end."""
+
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from calls import call, edit
+
+from qcode.agent.limits import Limits
+from qcode.agent.profile import PROFILES
+from qcode.app.solve import Outcome, Solve
+from qcode.backends.scripted import ScriptedBackend
+from qcode.codec import render
+from qcode.events import AssistantDone, Event, Feedback, Reason, ToolFinished, TurnStarted
+from qcode.messages import User
+from qcode.model import Sampling
+from qcode.session.fold import fold
+from qcode.session.log import read_log
+from qcode_sandbox.opening import open_sandbox
+from qcode_sandbox.specs import HostSpec, Source
+from qcode_tools.result import Status
+from qcode_tools.toolsets import build_toolset
+
+Run = Callable[..., "object"]
+FINISH = call("finish", summary="done")
+
+
+@pytest.fixture
+def solve(tmp_path: Path):
+    """Runs answers against a small tree; gives the outcome and all events."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
+
+    async def run(
+        *answers: str, toolset: str = "swe", limits: Limits | None = None, task: str = "fix it"
+    ) -> tuple[Outcome, list[Event]]:
+        script = tmp_path / "script.jsonl"
+        script.write_text("".join(json.dumps({"text": text}) + "\n" for text in answers), encoding="utf-8")
+        run = Solve(
+            task=task,
+            backend=ScriptedBackend(script),
+            open_sandbox=lambda: open_sandbox(HostSpec(source=Source(tree, ("calc.py",)))),
+            sandbox_name="none",
+            toolset=build_toolset(toolset),
+            profile=PROFILES[toolset],
+            limits=limits or Limits(),
+            sampling=Sampling(),
+            cwd=tree,
+            session_dir=tmp_path / "sessions",
+        )
+        async with aclosing(run.events()) as events:
+            seen = [event async for event in events]
+        assert run.outcome is not None
+        return run.outcome, seen
+
+    return run
+
+
+def texts(events: list[Event], kind: type) -> list[str]:
+    return [event.text for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("toolset", ["swe", "small"])
+async def test_the_prompt_only_grows_at_its_end(solve, toolset: str) -> None:
+    """Whatever happens: edits, errors, broken calls, unknown tools, words of the loop's own."""
+    small = toolset == "small"
+    change = edit("calc.py", "a - b", "a + b")
+    if small:
+        change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    broken = "I go on.\n<tool_call>\n<function=bash>\n<parameter=command>\nec"
+    talk = ["Hm."] if small else [""]
+    end = [FINISH, FINISH, FINISH] if small else ["Done."]
+    outcome, _ = await solve(
+        call("bash", command="false"), broken, call("nothing", x="1"), change, *talk, call("bash", command="echo ok"),
+        *end, toolset=toolset,
+    )  # fmt: skip
+    log = list(read_log(outcome.session))
+    system, specs = PROFILES[toolset].system, build_toolset(toolset).specs
+    prompts = [
+        render(system, fold(log[:index]), specs) for index, event in enumerate(log) if isinstance(event, AssistantDone)
+    ]
+    assert len(prompts) >= 7
+    for before, after in pairwise(prompts):
+        assert after.startswith(before)
+
+
+async def test_the_first_part_of_the_prompt_is_the_same_in_every_folder(solve, tmp_path: Path) -> None:
+    _, events = await solve("Done.")
+    system = PROFILES["swe"].system
+    assert str(tmp_path) not in render(system, (), build_toolset("swe").specs)
+    assert texts(events, TurnStarted) == ["fix it"]
+
+
+async def test_an_answer_without_a_call_ends_the_turn(solve) -> None:
+    outcome, _ = await solve("Nothing to do.")
+    assert (outcome.reason, outcome.steps, outcome.patch) == (Reason.FINISHED, 1, "")
+
+
+async def test_a_model_that_must_call_is_reminded_and_then_given_up(solve) -> None:
+    outcome, events = await solve("I would…", "I could…", "I should…", "I will…", toolset="small")
+    assert outcome.reason is Reason.NO_PROGRESS
+    assert outcome.exit_code == 3
+    assert len(texts(events, Feedback)) == 3
+
+
+async def test_finishing_untried_is_objected_to_once(solve) -> None:
+    change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    outcome, events = await solve(FINISH, change, FINISH, call("bash", command="true"), FINISH, toolset="small")
+    results = [event.result for event in events if isinstance(event, ToolFinished)]
+    assert [result.status for result in results] == [Status.ERROR, Status.OK, Status.ERROR, Status.OK, Status.OK]
+    assert "No file has been changed" in results[0].content
+    assert "not run anything since" in results[2].content
+    assert outcome.reason is Reason.FINISHED
+
+
+async def test_a_small_model_is_shown_what_the_task_names_and_told_what_comes_next(solve) -> None:
+    change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    _, events = await solve(
+        change, call("bash", command="false"), FINISH, toolset="small", task="add() in calc.py and gone.py subtracts"
+    )
+    (task,) = texts(events, TurnStarted)
+    assert "This is calc.py:\n```\ndef add(a, b):" in task
+    assert "gone.py:" not in task
+    results = [event.result.content for event in events if isinstance(event, ToolFinished)]
+    assert results[0].endswith(PROFILES["small"].hints.after_change)
+    assert results[1].endswith(PROFILES["small"].hints.after_failure)
+
+
+async def test_token_and_turn_limits_are_normal_endings(solve) -> None:
+    looks = [call("bash", command=f"echo {number}") for number in range(9)]
+    outcome, _ = await solve(*looks, limits=Limits(max_turns=4))
+    assert (outcome.reason, outcome.steps, outcome.exit_code) == (Reason.MAX_TURNS, 4, 3)
+
+
+async def test_a_script_that_is_exhausted_is_loud(solve) -> None:
+    outcome, _ = await solve(call("bash", command="echo"))
+    assert (outcome.reason, outcome.exit_code) == (Reason.ERROR, 4)
+    assert "no more answers" in str(outcome.error)
+
+
+async def test_an_edit_makes_it_worth_running_the_same_thing_again(solve) -> None:
+    run = call("bash", command="true")
+    edits = [edit("calc.py", "a - b", "a * b"), edit("calc.py", "a * b", "a + b")]
+    outcome, _ = await solve(run, run, edits[0], run, run, edits[1], run, run, "Done.")
+    assert outcome.reason is Reason.FINISHED
+
+
+async def test_the_history_that_a_log_folds_to_is_what_was_sent(solve) -> None:
+    outcome, _ = await solve(call("bash", command="echo hi"), "Done.")
+    history = fold(read_log(outcome.session))
+    assert [message.role for message in history] == ["user", "assistant", "tool", "assistant"]
+    assert history[0] == User(text="fix it")

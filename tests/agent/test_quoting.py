@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from qcode.agent.mentions import named_paths
+from qcode.agent.quoting import MAX_LINES, Quotes
+from qcode.codec import grammar
+from qcode.messages import ToolCall
+from qcode_sandbox.opening import open_sandbox
+from qcode_sandbox.specs import HostSpec, Source
+from qcode_tools.result import Status, ToolResult
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("`gcd` in python_programs/gcd.py is wrong, see gcd.py", ["python_programs/gcd.py", "gcd.py"]),
+        ("call a.b() or foo.bar(x), version 1.2.3", []),
+        ("https://example.org/x.py and user@host.com", []),
+        ("../secret.txt /etc/passwd.txt", []),
+        ("edit src/app-main.test.js.", ["src/app-main.test.js"]),
+    ],
+)
+def test_paths_that_a_task_names(text: str, paths: list[str]) -> None:
+    assert named_paths(text) == paths
+
+
+async def test_an_edit_may_quote_the_lines_that_were_shown_as_they_are_now(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("if x:\n    return 1\n", encoding="utf-8")
+    (tmp_path / "long.py").write_text("".join(f"line_{n} = 1\n" for n in range(MAX_LINES)), encoding="utf-8")
+    async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py", "long.py")))) as sandbox:
+        quotes = Quotes()
+        assert await quotes.choices(sandbox) == {}
+        quotes.saw(["a.py", "gone.py"])
+        assert await quotes.choices(sandbox) == {"str_replace": {"path": ("a.py",), "old_str": ("if x:", "return 1")}}
+        await sandbox.write("a.py", b"if y:\n")
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if y:",)
+        shown = ToolCall(id="1", name="view", arguments={"path": "long.py"})
+        quotes.note(shown, ToolResult(call_id="1", name="view", status=Status.OK, content=""))
+        assert await quotes.choices(sandbox) == {}
+
+
+def test_values_that_may_be_written_stand_in_the_grammar() -> None:
+    tool = {"name": "t", "parameters": {"properties": {"q": {"type": "string", "enum": ['say "hi"', "b"]}}}}
+    assert r"say \"hi\"" in grammar([tool], required=True).text
