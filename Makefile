@@ -27,7 +27,7 @@ format: $(VENV)/dev.stamp
 
 bench: setup $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
-	$(PY) -P benchmarks/run.py
+	$(PY) benchmarks/run.py
 
 setup:
 	.ci/setup
