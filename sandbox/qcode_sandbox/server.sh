@@ -37,6 +37,20 @@ mark() {
   printf '\0%s\0%s\0%s\0%s\0\0' "$key" "$1" "$left" "${oom[*]}" >&199
 }
 
+# Waits for the end of the last child. One that stopped while job control was still on counts as stopped for `wait`,
+# which then returns at once: it is asked again until the process is gone.
+ended() {
+  local status
+  wait "$!"
+  status=$?
+  while ((status > 128)) && kill -0 "$!" 2>/dev/null; do
+    sleep 0.05
+    wait "$!"
+    status=$?
+  done
+  return "$status"
+}
+
 # A request: "KEY TAG LENGTH\n" and a program of LENGTH bytes, which may read a payload from fd 198. A payload that was
 # not read to its end is no request: without the key this process ends.
 serve_exec() {
@@ -49,7 +63,7 @@ serve_exec() {
       eval "$program"
     ) >&199 2>&1 199>&- &
     set +m # else wait returns when the process is stopped
-    wait "$!"
+    ended
     mark "$?" "$!"
   done
 }
@@ -72,7 +86,7 @@ serve_shell() {
       exec bash --norc --noprofile -c "${inner//OOM_FILE/$oom_file}" bash
     ) &
     set +m
-    wait "$!"
+    ended
     mark "$?"
   done
 }
