@@ -39,9 +39,21 @@ def apply_outcome(repo: Path, outcome: Outcome) -> None:
     try:
         apply_patch(open_repository(repo), outcome.patch)
     except QcodeError as error:
-        kept = outcome.session.with_suffix(".patch")
-        write_patch(kept, outcome.patch)
-        raise DeliveryError(f"{error}; it is kept in {kept}") from None
+        raise _kept(outcome, error) from None
+
+
+def deliver_patch(path: Path, outcome: Outcome) -> None:
+    """Write the patch where it was asked for; if that fails it is kept beside the session. Raises: DeliveryError."""
+    try:
+        write_patch(path, outcome.patch)
+    except DeliveryError as error:
+        raise _kept(outcome, error) from None
+
+
+def _kept(outcome: Outcome, error: QcodeError) -> DeliveryError:
+    kept = outcome.session.with_suffix(".patch")
+    write_patch(kept, outcome.patch)
+    return DeliveryError(f"{error}; the patch is kept in {kept}")
 
 
 def result_object(outcome: Outcome, *, applied: bool, failures: list[str]) -> str:

@@ -140,7 +140,7 @@ def _notice(line: str) -> None:
 
 def _deliver(args: argparse.Namespace, solve: "Solve", outcome: "Outcome") -> int:
     """Hand out the patch in every way that was asked for, then say how it went."""
-    from qcode.app.deliver import apply_outcome, result_object, write_patch
+    from qcode.app.deliver import apply_outcome, deliver_patch, result_object
     from qcode.cli.main import one_line
     from qcode.errors import QcodeError
 
@@ -149,7 +149,7 @@ def _deliver(args: argparse.Namespace, solve: "Solve", outcome: "Outcome") -> in
     failures: list[str] = []
     try:
         if args.patch_out is not None:
-            write_patch(args.patch_out, outcome.patch)
+            deliver_patch(args.patch_out, outcome)
         if args.apply and outcome.patch and code in (0, 3):
             apply_outcome(args.repo, outcome)
             applied = True

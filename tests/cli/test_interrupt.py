@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from calls import call, edit, git
+from calls import call, edit, git, wait_for
 
 FIX = edit("calc.py", "a - b", "a + b")
 
@@ -17,15 +17,6 @@ def start(repo: Path, model: str) -> subprocess.Popen[str]:
          "--model", model, "--sandbox", "none", "--output", "stream-json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
     )  # fmt: skip
-
-
-def wait_for(process: subprocess.Popen[str], event: str, times: int = 1) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        times -= json.loads(line).get("event") == event
-        if times == 0:
-            return
-    pytest.fail(f"no {event}: {process.stderr.read() if process.stderr else ''}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -157,6 +157,19 @@ def test_a_patch_that_no_longer_fits_is_kept(qcode: Qcode, repo: Path, script) -
     assert "a + b" in Path(str(result(done)["session"])).with_suffix(".patch").read_text(encoding="utf-8")
 
 
+def test_a_patch_that_cannot_be_written_is_kept(qcode: Qcode, repo: Path, script) -> None:
+    taken = repo.parent / "taken.patch"
+    taken.mkdir()
+    done = qcode(
+        "run", "--task", repo / "issue.md", "--repo", repo, "--model", script(FIX, DONE), "--sandbox", "none",
+        "--patch-out", taken, "--output", "json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "a + b" in Path(str(result(done)["session"])).with_suffix(".patch").read_text(encoding="utf-8")
+    assert list(repo.parent.glob(".taken*")) == []
+
+
 def test_version_and_help_answer(qcode: Qcode) -> None:
     assert qcode("--version").stdout.startswith("qcode ")
     assert "examples:" in qcode("--help").stdout

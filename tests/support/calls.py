@@ -1,8 +1,11 @@
-"""What a scripted model writes, and what the tests ask git."""
+"""What a scripted model writes, what the tests ask git, and how they follow a run."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 Qcode = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -19,3 +22,13 @@ def edit(path: str, old: str, new: str) -> str:
 
 def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def wait_for(process: subprocess.Popen[str], event: str, times: int = 1) -> None:
+    """Read the run's events up to this one."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        times -= json.loads(line).get("event") == event
+        if times == 0:
+            return
+    pytest.fail(f"no {event}: {process.stderr.read() if process.stderr else ''}")
