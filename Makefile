@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test lint format bench eval-gold eval-quixbugs setup clean
+.PHONY: run test lint format bench eval-gold eval-quixbugs setup vllm-env clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -31,6 +31,9 @@ bench: setup $(VENV)/dev.stamp
 
 setup:
 	.ci/setup
+
+vllm-env: setup
+	.ci/vllm-env
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
