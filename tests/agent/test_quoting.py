@@ -9,6 +9,8 @@ from qcode.messages import ToolCall
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.specs import HostSpec, Source
 from qcode_tools.result import Status, ToolResult
+from qcode_tools.spec import ToolContext
+from qcode_tools.toolsets import build_toolset
 
 
 @pytest.mark.parametrize(
@@ -26,18 +28,36 @@ def test_paths_that_a_task_names(text: str, paths: list[str]) -> None:
 
 
 async def test_an_edit_may_quote_the_lines_that_were_shown_as_they_are_now(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("if x:\n    return 1\n", encoding="utf-8")
+    (tmp_path / "a.py").write_text("if a:\n    return 1\n", encoding="utf-8")
     (tmp_path / "long.py").write_text("".join(f"line_{n} = 1\n" for n in range(MAX_LINES)), encoding="utf-8")
     async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py", "long.py")))) as sandbox:
         quotes = Quotes()
         assert await quotes.choices(sandbox) == {}
         quotes.saw(["a.py", "gone.py"])
-        assert await quotes.choices(sandbox) == {"str_replace": {"path": ("a.py",), "old_str": ("if x:", "return 1")}}
-        await sandbox.write("a.py", b"if y:\n")
-        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if y:",)
+        assert await quotes.choices(sandbox) == {"str_replace": {"path": ("a.py",), "old_str": ("if a:", "return 1")}}
+        await sandbox.write("a.py", b"if b:\n")
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if b:",)
         shown = ToolCall(id="1", name="view", arguments={"path": "long.py"})
         quotes.note(shown, ToolResult(call_id="1", name="view", status=Status.OK, content=""))
         assert await quotes.choices(sandbox) == {}
+
+
+async def test_a_line_that_is_there_twice_is_quoted_with_what_stands_above_it(tmp_path: Path) -> None:
+    text = "".join(f"def {n}():\n    if {n}:\n        return None\n    return x\n\n" for n in "ab")
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py",)))) as sandbox:
+        quotes = Quotes()
+        quotes.saw(["a.py"])
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == (
+            "def a():", "if a:", "if a:\n    return None", "if a:\n    return None\nreturn x",
+            "def b():", "if b:", "if b:\n    return None", "if b:\n    return None\nreturn x",
+        )  # fmt: skip
+        toolset = build_toolset("small")
+        for number, old in enumerate((await quotes.choices(sandbox))["str_replace"]["old_str"]):
+            arguments = {"path": "a.py", "old_str": old, "new_str": f"{old}  # {number}"}
+            result = await toolset.run("1", "str_replace", arguments, ToolContext(sandbox, print))
+            assert result.status is Status.OK, result.content
+            await sandbox.write("a.py", text.encode())
 
 
 def test_values_that_may_be_written_stand_in_the_grammar() -> None:

@@ -60,7 +60,7 @@ def bench(tmp_path: Path) -> OpenBench:
     async def opened(
         files: Mapping[str, str | bytes] = {},
         *,
-        tools: str = "small",
+        tools: str = "swe",
         cap: int = 12_000,
         env: Mapping[str, str] = {},
     ) -> AsyncIterator[Bench]:

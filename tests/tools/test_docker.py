@@ -18,7 +18,7 @@ async def test_a_bug_is_found_fixed_and_tried_in_a_container(tmp_path: Path) -> 
     (tmp_path / "test_calc.py").write_text("from calc import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n")
     source = Source(tmp_path, ["calc.py", "test_calc.py"])
     async with open_sandbox(DockerSpec(source=source)) as sandbox:
-        toolset = build_toolset("small", cap=3_000)
+        toolset = build_toolset("swe", cap=3_000)
         emitted: list[str] = []
 
         async def call(name: str, **arguments: Any) -> ToolResult:

@@ -90,6 +90,14 @@ async def test_a_new_syntax_error_is_told_at_once_and_an_old_one_is_not(bench: A
         assert "parses" not in await b.ok("create", path="new.py", file_text="import re\nre.match('\\d', '1')\n")
 
 
+async def test_a_small_model_cannot_leave_a_file_that_does_not_parse(bench: Any) -> None:
+    async with bench({"ok.py": CODE}, tools="small") as b:
+        said = await b.error("str_replace", path="ok.py", old_str="return 3.14 * r", new_str="return (3.14 * r")
+        assert said.startswith("Nothing was changed. With this edit the file no longer parses: line 2")
+        assert "parses" in await b.error("create", path="new.py", file_text="def f(:\n")
+        assert (b.root / "ok.py").read_text() == CODE and not (b.root / "new.py").exists()
+
+
 async def test_create_makes_folders_and_replaces_and_can_be_undone(bench: Any) -> None:
     async with bench({"a.txt": b"one\r\ntwo\r\n"}) as b:
         assert "Created src/x/y.py (1 line)" in await b.ok("create", path="src/x/y.py", file_text="x = 1")
@@ -153,9 +161,9 @@ INSERTS = [
 async def test_insert(bench: Any) -> None:
     async with bench({f"f{number}": case[0] for number, case in enumerate(INSERTS)}) as b:
         for number, (_, line, text, after) in enumerate(INSERTS):
-            await b.ok("insert", path=f"f{number}", insert_line=line, text=text)
+            await b.ok("insert", path=f"f{number}", insert_line=line, new_str=text)
             assert (b.root / f"f{number}").read_bytes() == after.encode()
-        assert "insert_line must be 0 to 3" in await b.error("insert", path="f0", insert_line=99, text="x")
+        assert "insert_line must be 0 to 3" in await b.error("insert", path="f0", insert_line=99, new_str="x")
 
 
 async def test_files_that_cannot_be_edited(bench: Any) -> None:

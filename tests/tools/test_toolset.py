@@ -106,14 +106,14 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("view", {}, ["`path` is missing", "as view(path, [start_line], [end_line])"]),
     ("view", {"fiel": "a"}, ["`path` is missing", "Unknown: fiel"]),
     ("view", {"path": "a.py", "start_line": "two"}, ["`start_line` must be a whole number", 'you gave "two"']),
-    ("insert", {"path": "a.py", "insert_line": [1]}, ["`insert_line`", "`text` is missing"]),
+    ("str_replace", {"path": "a.py", "old_str": [1]}, ["`old_str`", "`new_str` is missing"]),
     ("bash", {"command": [1]}, ["`command` must be a text", "you gave [1]"]),
     ("bash", {"command": " "}, ["command is empty"]),
 ]
 
 
 async def test_wrong_arguments_are_explained_without_jargon(bench: Any) -> None:
-    async with bench({"a.py": "one\ntwo\n"}) as b:
+    async with bench({"a.py": "one\ntwo\n"}, tools="small") as b:
         for name, arguments, words in WRONG:
             content = await b.error(name, **arguments)
             assert all(word in content for word in words), content

@@ -33,7 +33,7 @@ async def test_view_of_a_file_a_range_and_a_folder(bench: Any) -> None:
 NOT_VIEWED: list[tuple[dict[str, Any], str]] = [
     ({"path": "src/ap.py"}, "Did you mean src/app.py?"),
     ({"path": "util.py"}, "Did you mean src/lib/util.py?"),
-    ({"path": "qqqqqq"}, "Use glob"),
+    ({"path": "qqqqqq"}, "No file has a name like it"),
     ({"path": "src/app.py", "start_line": 9}, "has only 5 lines"),
     ({"path": "src/app.py", "start_line": 4, "end_line": 2}, "before it begins"),
     ({"path": "data.bin"}, "binary file"),

@@ -119,6 +119,8 @@ def _renamed(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         lines = _pair(next((plain[name] for name in ("view_range", *_ALIASES["view_range"]) if name in plain), None))
         if isinstance(lines, tuple):
             known["start_line"], known["end_line"] = lines
+    if "view_range" in args.model_fields and "start_line" in plain and "view_range" not in known:
+        known["view_range"] = [plain["start_line"], plain.get("end_line") or -1]
     for name in args.model_fields:
         if name in known:
             continue

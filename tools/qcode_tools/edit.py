@@ -14,10 +14,14 @@ from qcode_tools.syntax import new_syntax_error
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """The edits of one session in one sandbox. Each file is read anew for each edit."""
+    """The edits of one session in one sandbox. Each file is read anew for each edit.
+
+    `guarded` refuses an edit that leaves a file which no longer parses, as SWE-agent does for its models.
+    """
 
     sandbox: Sandbox
     history: EditHistory
+    guarded: bool = False
 
     async def str_replace(self, path: str, old: str, new: str) -> ToolOutput:
         """Replace the one occurrence of `old` by `new`. Raises: ToolError, SandboxError."""
@@ -85,10 +89,15 @@ class Editor:
             raise ToolError(f"cannot remove {name}: {ran.output.strip()}")
 
     async def _carry_out(self, path: str, name: str, planned: plan.Plan) -> ToolOutput:
+        error = await new_syntax_error(self.sandbox, path, before=planned.before, after=planned.after)
+        if error is not None and self.guarded:
+            raise ToolError(
+                f"Nothing was changed. With this edit {error[0].lower()}{error[1:]}\n"
+                "Write it anew, whole and with the right indentation."
+            )
         await files.write(self.sandbox, path, planned.after)
         self.history.edited(Change(path, planned.before, planned.after))
         said = [planned.words, planned.shown]
-        error = await new_syntax_error(self.sandbox, path, before=planned.before, after=planned.after)
         if error is None:
             return ToolOutput("\n".join(filter(None, said)), planned.diff)
         said += [error, "Fix it with another edit, or take it back with undo_edit."]

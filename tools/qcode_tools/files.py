@@ -146,7 +146,7 @@ def refused(error: SandboxFileError, path: str, verb: str) -> ToolError:
 async def missing(sandbox: Sandbox, path: str) -> ToolError:
     """The error for a path that does not exist, with the names that it may be meant for. Raises: SandboxError."""
     similar = closest(path, await list_files(sandbox, sandbox.workdir))
-    hint = f" Did you mean {' or '.join(similar)}?" if similar else " Use glob to find files."
+    hint = f" Did you mean {' or '.join(similar)}?" if similar else " No file has a name like it."
     return ToolError(f"{path} does not exist.{hint}")
 
 

@@ -72,16 +72,6 @@ class CreateArgs(_Args):
     file_text: str = Field(description="the whole content")
 
 
-class InsertArgs(_Args):
-    path: str
-    insert_line: int = Field(description="line after which to insert, 0 for the top")
-    text: str
-
-
-class UndoArgs(_Args):
-    path: str
-
-
 class FinishArgs(_Args):
     summary: str = Field(description="what was done, in a sentence")
 
@@ -205,29 +195,21 @@ def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
 
 
 def _small(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
+    # No more than a small model can tell apart: it used an insert again and again where it meant a replacement.
     async def show(args: ViewArgs, ctx: ToolContext) -> ToolOutput:
         return await view(ctx.sandbox, args.path, first=args.start_line, last=args.end_line, limit=view_limit)
 
     async def str_replace(args: StrReplaceArgs, ctx: ToolContext) -> ToolOutput:
-        return await Editor(ctx.sandbox, history).str_replace(args.path, args.old_str, args.new_str)
+        return await Editor(ctx.sandbox, history, guarded=True).str_replace(args.path, args.old_str, args.new_str)
 
     async def create(args: CreateArgs, ctx: ToolContext) -> ToolOutput:
-        return await Editor(ctx.sandbox, history).create(args.path, args.file_text)
-
-    async def insert(args: InsertArgs, ctx: ToolContext) -> ToolOutput:
-        return await Editor(ctx.sandbox, history).insert(args.path, args.insert_line, args.text)
-
-    async def undo(args: UndoArgs, ctx: ToolContext) -> ToolOutput:
-        return await Editor(ctx.sandbox, history).undo(args.path)
+        return await Editor(ctx.sandbox, history, guarded=True).create(args.path, args.file_text)
 
     return (
         _tool("bash", BashArgs, Effect.EXEC, _bash),
         _tool("view", ViewArgs, Effect.READ, show),
         _tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace),
         _tool("create", CreateArgs, Effect.WRITE, create),
-        _tool("insert", InsertArgs, Effect.WRITE, insert),
-        _tool("undo_edit", UndoArgs, Effect.WRITE, undo),
-        _tool("glob", GlobArgs, Effect.READ, _glob),
         _tool("grep", GrepArgs, Effect.READ, _grep),
         _tool("finish", FinishArgs, Effect.READ, _finish, ends_turn=True),
     )
@@ -250,8 +232,9 @@ _SWE_ALIASES: Aliases = {
 }
 _SMALL_ALIASES: Aliases = {
     **_SHELLS,
-    **_SEARCHES,
-    **{other: (command, {}) for other, command in _EDITING.items()},
+    "grep_search": ("grep", {}),
+    "search": ("grep", {}),
+    **{other: (command, {}) for other, command in _EDITING.items() if command not in {"insert", "undo_edit"}},
     **dict.fromkeys(("submit", "done", "complete", "attempt_completion"), ("finish", {})),
 }
 
