@@ -212,8 +212,10 @@ class DockerEngine:
         self._heard.clear()
         if self._control and not self._ended:
             self._control.write(b"ping\n")
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the answer.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), _ANSWER_S)
+                async with asyncio.timeout(_ANSWER_S):
+                    await self._heard.wait()
                 if not self._ended:
                     return ""
 
