@@ -8,6 +8,7 @@ from qcode.codec.grammar import Grammar, Trigger, grammar
 from qcode.codec.render import render
 from qcode.codec.stream import StreamParser, parse
 from qcode.codec.types import (
+    ArgumentFinished,
     ArgumentText,
     CallFinished,
     CallStarted,
@@ -19,6 +20,7 @@ from qcode.codec.types import (
 )
 
 __all__ = [
+    "ArgumentFinished",
     "ArgumentText",
     "CallFinished",
     "CallStarted",

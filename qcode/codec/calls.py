@@ -1,5 +1,7 @@
 """Reads one function of a call, from after its header to after its closing tags (rules M, R2 to R6, X)."""
 
+from typing import Any
+
 from qcode.codec.hermes import json_object
 from qcode.codec.lexer import Kind, Token
 from qcode.codec.output import Output
@@ -25,6 +27,7 @@ class CallReader:
         declared = properties(root)
         needed = required_names(root)
         texts: dict[str, str] = {}
+        arguments: dict[str, Any] = {}
         loose: list[Token] = []
         while True:
             read = yield from self._reader.blanks()
@@ -39,6 +42,8 @@ class CallReader:
                     output.cut_off(_cut_line(name, key))
                     return False
                 texts[key] = text
+                arguments[key] = typed(text, declared.get(key), root)
+                output.finish_argument(index, key, arguments[key])
                 continue
             if token.kind is Kind.FUNCTION_CLOSE:
                 output.recoveries += not token.exact
@@ -56,7 +61,6 @@ class CallReader:
                 output.recoveries += 1
                 break
             loose += read
-        arguments = {key: typed(text, declared.get(key), root) for key, text in texts.items()}
         if loose:
             output.recoveries += 1
             arguments = arguments or json_object(raw_of(loose)) or {}

@@ -5,6 +5,7 @@ from typing import Any
 from qcode.codec.fences import Markdown, Place
 from qcode.codec.lexer import BLANKS
 from qcode.codec.types import (
+    ArgumentFinished,
     ArgumentText,
     CallFinished,
     CallStarted,
@@ -82,6 +83,10 @@ class Output:
         """Some more of an argument."""
         if text:
             self._events.append(ArgumentText(index, name, text))
+
+    def finish_argument(self, index: int, name: str, value: Any) -> None:
+        """An argument is complete."""
+        self._events.append(ArgumentFinished(index, name, value))
 
     def finish_call(self, index: int, name: str, arguments: dict[str, Any]) -> None:
         """The call that began is complete."""

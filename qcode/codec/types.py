@@ -60,6 +60,15 @@ class ArgumentText:
 
 
 @dataclass(frozen=True, slots=True)
+class ArgumentFinished:
+    """`argument` is complete, and this is its typed value; its call may still break off."""
+
+    index: int
+    argument: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class CallFinished:
     """The call is complete and can be executed."""
 
@@ -74,7 +83,7 @@ class Problem:
     text: str
 
 
-CodecEvent: TypeAlias = Text | CallStarted | ArgumentText | CallFinished | Problem
+CodecEvent: TypeAlias = Text | CallStarted | ArgumentText | ArgumentFinished | CallFinished | Problem
 
 Tool: TypeAlias = "ToolSpec | Mapping[str, Any]"
 """A ToolSpec, OpenAI's {"type": "function", "function": {...}}, or that inner mapping alone."""

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from qcode.codec import ArgumentText, CallFinished, CallStarted, Parsed, Problem, StreamParser, Text, parse
+from qcode.codec import (
+    ArgumentFinished,
+    ArgumentText,
+    CallFinished,
+    CallStarted,
+    Parsed,
+    Problem,
+    StreamParser,
+    Text,
+    parse,
+)
 
 STRING = {"type": "string"}
 
@@ -66,16 +76,22 @@ def stream(text: str, tools: Any, seed: int) -> Parsed:
     assert [event.index for event in finished] == list(range(len(finished)))
     assert [event.text for event in events if isinstance(event, Problem)] == list(result.problems)
     started: list[str] = []
+    arguments: dict[str, Any] = {}
     for event in events:
         match event:
             case CallStarted():
                 assert event.index == len(started)
                 started.append(event.name)
+                arguments = {}
             case ArgumentText():
                 assert event.text
                 assert event.index == len(started) - 1
+            case ArgumentFinished():
+                assert event.index == len(started) - 1
+                arguments[event.argument] = event.value
             case CallFinished():
                 assert started[event.index] == event.call.name
+                assert not arguments or arguments == event.call.arguments
     return result
 
 
