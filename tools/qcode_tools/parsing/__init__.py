@@ -1,0 +1,1 @@
+"""Syntax errors and symbols of source text, by tree-sitter, in a child process that can do nothing else."""

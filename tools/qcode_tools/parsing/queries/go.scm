@@ -1,0 +1,1 @@
+(const_spec name: (identifier) @name) @definition.constant
