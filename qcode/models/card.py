@@ -48,10 +48,19 @@ class Architecture(Frozen):
     heads: int
     kv_heads: int
     head_dim: int
+    hidden: int
+    intermediate: int
+    """Width of the MLP, or of one expert."""
     experts: int = 0
     experts_active: int = 0
     experts_shared: int = 0
+    shared_intermediate: int = 0
+    vocabulary: int = 151_936
+    tied: bool = False
+    """Whether the output's matrix is the embedding's."""
     mtp: bool = False
+    rope_theta: float | None = None
+    """Base of the rotary embedding, where YaRN needs it."""
 
     @property
     def kv_bytes_per_token(self) -> int:
