@@ -103,6 +103,18 @@ class ToolCallDelta(Frozen):
     text: str = ""
 
 
+class ArgumentDone(Frozen):
+    """One argument of a call that is being written is complete; `index` as in ToolCallDelta.
+
+    Its call may still break off. Should the same argument come twice, the later one counts.
+    """
+
+    event: Literal["argument_done"] = "argument_done"
+    index: int
+    argument: str
+    value: Any
+
+
 class Retrying(Frozen):
     """The backend failed and is asked again; `attempt` counts from 1."""
 
@@ -126,6 +138,15 @@ class AssistantDone(Frozen):
     message: Assistant
     seconds: float = 0.0
     first_token_s: float | None = None
+
+
+class CallStopped(Frozen):
+    """The model was stopped while it wrote a call that could no longer succeed. `call` has the arguments that were
+    complete; `reason` is what the model is told as its result."""
+
+    event: Literal["call_stopped"] = "call_stopped"
+    call: ToolCall
+    reason: str
 
 
 class Feedback(Frozen):
@@ -179,9 +200,11 @@ Event = Annotated[
     | TextDelta
     | ThinkingDelta
     | ToolCallDelta
+    | ArgumentDone
     | Retrying
     | EngineRestarted
     | AssistantDone
+    | CallStopped
     | Feedback
     | ToolStarted
     | ToolOutput
@@ -190,7 +213,7 @@ Event = Annotated[
     Field(discriminator="event"),
 ]
 
-TRANSIENT = (PrefillProgress, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput)
+TRANSIENT = (PrefillProgress, TextDelta, ThinkingDelta, ToolCallDelta, ArgumentDone, ToolOutput)
 """Events that no log keeps."""
 
 

@@ -23,6 +23,8 @@ class Usage(Frozen):
     requests: int = 0
     recoveries: int = 0
     """How many malformed tool calls the codec repaired."""
+    stopped_calls: int = 0
+    """Calls that were stopped while they were written, because they could no longer succeed."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -31,6 +33,7 @@ class Usage(Frozen):
             completion_tokens=self.completion_tokens + other.completion_tokens,
             requests=self.requests + other.requests,
             recoveries=self.recoveries + other.recoveries,
+            stopped_calls=self.stopped_calls + other.stopped_calls,
         )
 
 

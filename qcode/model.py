@@ -1,14 +1,22 @@
 """The seam between the agent and whatever runs the model."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from qcode.events import EngineRestarted, PrefillProgress, Retrying, TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.events import (
+    ArgumentDone,
+    EngineRestarted,
+    PrefillProgress,
+    Retrying,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from qcode.messages import Assistant, Frozen, Message
 from qcode_tools.spec import ToolSpec
 
-Delta = PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | Retrying | EngineRestarted
+Delta = PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | ArgumentDone | Retrying | EngineRestarted
 """What a backend yields before its one Assistant message. After EngineRestarted or Retrying the answer starts again
 from nothing: a reader drops the deltas it has seen of it."""
 
@@ -32,6 +40,9 @@ class Request:
 
     `choices` (tool, parameter, values) are the only strings that a constrained engine may write there; they are no part
     of the prompt, and other backends pass over them. So are `withheld`, tools that it may not call now.
+
+    `stopped` is asked after each delta: as soon as it says yes the backend stops the model and ends the answer with what
+    is there, the call that was being written with those of its arguments that were complete, and stop CANCELLED.
     """
 
     system: str
@@ -41,6 +52,7 @@ class Request:
     tool_choice: ToolChoice = "auto"
     choices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class Backend(Protocol):
     def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         """Yield deltas, then exactly one Assistant.
 
-        Closing the generator early cancels generation. Raises: BackendError.
+        Closing the generator early cancels generation, and its usage is lost; `request.stopped` ends it in order. Raises: BackendError.
         """
         ...
 

@@ -2,9 +2,21 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from qcode.codec import ArgumentText, CallFinished, CallStarted, CodecEvent, ParsedCall, Problem, StreamParser, Text
-from qcode.events import TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.codec import (
+    ArgumentFinished,
+    ArgumentText,
+    CallFinished,
+    CallStarted,
+    CodecEvent,
+    Parsed,
+    ParsedCall,
+    Problem,
+    StreamParser,
+    Text,
+)
+from qcode.events import ArgumentDone, TextDelta, ThinkingDelta, ToolCallDelta
 from qcode.messages import Assistant, Message, Stop, ToolCall, Usage
 from qcode.model import Delta, Request
 
@@ -13,7 +25,8 @@ _OUR_ID = re.compile(r"call_(\d{1,9})")
 
 
 class Answer:
-    """Feed it `text` and `thinking` as they come, `call` for what came parsed, then `finish` once."""
+    """Feed it `text` and `thinking` as they come, `begin`, `argument` and `call` for what comes parsed, then `finish` or
+    `stop` once."""
 
     def __init__(self, request: Request) -> None:
         self._parser = StreamParser(request.tools)
@@ -21,6 +34,7 @@ class Answer:
         self._thinking: list[str] = []
         self._text_places: dict[int, int] = {}
         self._calls: dict[int, tuple[ParsedCall, str]] = {}
+        self._begun: dict[int, tuple[ParsedCall, str]] = {}
         self._problems: list[str] = []
         self._places = 0
 
@@ -38,8 +52,20 @@ class Answer:
         self._places += 1
         return self._places - 1
 
+    def begin(self, place: int, name: str, *, id: str = "") -> Iterator[Delta]:
+        """A call begins, at the place that it was given."""
+        self._begun[place] = (ParsedCall(name, {}), id)
+        yield ToolCallDelta(index=place, name=name)
+
+    def argument(self, place: int, name: str, value: Any) -> Iterator[Delta]:
+        """An argument of a call that began is complete."""
+        if place in self._begun:
+            self._begun[place][0].arguments[name] = value
+            yield ArgumentDone(index=place, argument=name, value=value)
+
     def call(self, place: int, call: ParsedCall, *, id: str = "") -> None:
-        """A call that came parsed, at the place that it was given."""
+        """A whole call."""
+        self._begun.pop(place, None)
         self._calls[place] = (call, id)
 
     def problem(self, line: str) -> None:
@@ -49,9 +75,18 @@ class Answer:
     def finish(self, *, stop: Stop, usage: Usage) -> Iterator[Delta | Assistant]:
         """The last deltas, then the Assistant; `stop` is END where nothing cut the answer short."""
         yield from self._deltas(self._parser.finish())
+        yield self._assistant(self._parser.result(), stop=stop, usage=usage)
+
+    def stop(self, *, usage: Usage) -> Assistant:
+        """The answer as far as it came, where it is stopped: a call that began has the arguments that are complete."""
         parsed = self._parser.result()
+        self._calls.update(self._begun)
+        stopped = usage.model_copy(update={"stopped_calls": usage.stopped_calls + len(self._begun)})
+        return self._assistant(parsed, stop=Stop.CANCELLED, usage=stopped)
+
+    def _assistant(self, parsed: Parsed, *, stop: Stop, usage: Usage) -> Assistant:
         calls = self._numbered()
-        yield Assistant(
+        return Assistant(
             text=parsed.content,
             thinking="".join(self._thinking),
             tool_calls=calls,
@@ -66,11 +101,13 @@ class Answer:
                 case Text(text=text):
                     yield TextDelta(text=text)
                 case CallStarted(index=index, name=name):
-                    yield ToolCallDelta(index=self._place_of(index), name=name)
+                    yield from self.begin(self._place_of(index), name)
                 case ArgumentText(index=index, argument=argument, text=text):
                     yield ToolCallDelta(index=self._place_of(index), argument=argument, text=text)
+                case ArgumentFinished(index=index, argument=argument, value=value):
+                    yield from self.argument(self._place_of(index), argument, value)
                 case CallFinished(index=index, call=call):
-                    self._calls[self._place_of(index)] = (call, "")
+                    self.call(self._place_of(index), call)
                 case Problem():
                     pass  # The parser's result has them all.
 

@@ -6,11 +6,13 @@ FILE has one answer a line, as JSON; empty lines and lines that start with # are
 {"error": "unavailable"}            or overloaded, context_overflow, refused, malformed; after the text, if there is one
 
 Options of a line: "thinking" TEXT before the text, "chunk" characters per piece (16), "delay_s" before the first piece
-(0), "repeat" how often the line counts (1), "stop" "length", "message" of the error, "usage" such as
-{"prompt_tokens": 10} (all 0). Errors that may pass are retried without a wait, each attempt taking the next answer.
+(0) and "pace_s" before each further one (0), "repeat" how often the line counts (1), "stop" "length", "message" of the
+error, "usage" such as {"prompt_tokens": 10} (all 0; of an answer that is stopped, the share of "completion_tokens" that
+was written counts). Errors that may pass are retried without a wait, each attempt taking the next answer.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Literal
@@ -39,6 +41,7 @@ class ScriptedAnswer(Frozen):
     thinking: str = ""
     chunk: int = Field(default=16, ge=1)
     delay_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    pace_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     repeat: int = Field(default=1, ge=1)
     stop: Literal["end", "length"] = "end"
     error: Literal["unavailable", "overloaded", "context_overflow", "refused", "malformed"] | None = None
@@ -79,15 +82,20 @@ class ScriptedBackend:
         if script.delay_s:
             await asyncio.sleep(script.delay_s)
         answer = Answer(request)
-        for piece in _pieces(script.thinking, script.chunk):
-            for delta in answer.thinking(piece):
+        usage = script.usage.model_copy(update={"requests": 1})
+        pieces = [(answer.thinking, piece) for piece in _pieces(script.thinking, script.chunk)]
+        pieces += [(answer.text, piece) for piece in _pieces(script.text, script.chunk)]
+        for number, (take, piece) in enumerate(pieces):
+            if number and script.pace_s:
+                await asyncio.sleep(script.pace_s)
+            for delta in take(piece):
                 yield delta
-        for piece in _pieces(script.text, script.chunk):
-            for delta in answer.text(piece):
-                yield delta
+            if request.stopped():
+                written = math.ceil(usage.completion_tokens * (number + 1) / len(pieces))
+                yield answer.stop(usage=usage.model_copy(update={"completion_tokens": written}))
+                return
         if script.error is not None:
             raise _ERRORS[script.error](script.message or f"The scripted model {self._path} says: {script.error}")
-        usage = script.usage.model_copy(update={"requests": 1})
         for item in answer.finish(stop=Stop(script.stop), usage=usage):
             yield item
 
