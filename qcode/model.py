@@ -41,8 +41,8 @@ class Request:
     `choices` (tool, parameter, values) are the only strings that a constrained engine may write there; they are no part
     of the prompt, and other backends pass over them. So are `withheld`, tools that it may not call now.
 
-    `stopped` is asked after each delta: as soon as it says yes the backend stops the model and ends the answer with what
-    is there, the call that was being written with those of its arguments that were complete, and stop CANCELLED.
+    `stopped` is asked after each delta. As soon as it says yes, the backend stops the model and ends the answer with
+    what is there, stop CANCELLED; a call that was being written has those of its arguments that were complete.
     """
 
     system: str
@@ -75,7 +75,8 @@ class Backend(Protocol):
     def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         """Yield deltas, then exactly one Assistant.
 
-        Closing the generator early cancels generation, and its usage is lost; `request.stopped` ends it in order. Raises: BackendError.
+        Closing the generator early cancels generation, and its usage is lost; `request.stopped` ends it in order.
+        Raises: BackendError.
         """
         ...
 

@@ -25,8 +25,8 @@ _OUR_ID = re.compile(r"call_(\d{1,9})")
 
 
 class Answer:
-    """Feed it `text` and `thinking` as they come, `begin`, `argument` and `call` for what comes parsed, then `finish` or
-    `stop` once."""
+    """Feed it `text` and `thinking` as they come, `begin`, `argument` and `call` for what comes parsed, then once
+    `finish` or `stop`."""
 
     def __init__(self, request: Request) -> None:
         self._parser = StreamParser(request.tools)
