@@ -72,14 +72,23 @@ def bench(tmp_path: Path) -> OpenBench:
     return opened
 
 
-@pytest.fixture
-def path_without_rg(tmp_path: Path) -> str:
-    """A PATH with every program but ripgrep."""
-    folder = tmp_path / "bin"
+def _path_without(folder: Path, *prefixes: str) -> str:
     folder.mkdir()
     for place in os.get_exec_path():
         for program in Path(place).iterdir() if Path(place).is_dir() else ():
             link = folder / program.name
-            if program.name != "rg" and not link.is_symlink():
+            if not program.name.startswith(prefixes) and not link.is_symlink():
                 link.symlink_to(program)
     return str(folder)
+
+
+@pytest.fixture
+def path_without_rg(tmp_path: Path) -> str:
+    """A PATH with every program but ripgrep."""
+    return _path_without(tmp_path / "bin", "rg")
+
+
+@pytest.fixture
+def path_without_python(tmp_path: Path) -> str:
+    """A PATH with every program but Python."""
+    return _path_without(tmp_path / "bin", "python")

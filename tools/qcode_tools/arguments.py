@@ -58,6 +58,18 @@ def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseMo
         raise ToolError("\n".join([*lines, f"Call it as {tool}({form})."])) from error
 
 
+def written(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the arguments of a call that is still being written, each under its field's name."""
+    known = _renamed(args, given)
+    fields = args.model_fields
+    converted = {
+        name: _converted(value, _kind(fields[name]), required=fields[name].is_required())
+        for name, value in known.items()
+        if name in fields
+    }
+    return {name: value for name, value in converted.items() if value is not None}
+
+
 def _check_text(name: str, value: Any) -> None:
     if isinstance(value, str) and (found := re.search("[\0\ud800-\udfff]", value)):
         what = "a NUL character" if found[0] == "\0" else f"half a character (\\u{ord(found[0]):04x})"

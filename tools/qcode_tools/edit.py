@@ -27,7 +27,7 @@ class Editor:
         """Replace the one occurrence of `old` by `new`. Raises: ToolError, SandboxError."""
         old, new = _lf(old), _lf(new)
         if not old:
-            raise ToolError("old_str is empty: give the text to replace, or use insert to add lines")
+            raise ToolError(plan.EMPTY_OLD)
         if old == new:
             raise ToolError("old_str and new_str are the same: nothing would change. Write what must be different.")
         async with self.history.lock:
@@ -89,17 +89,19 @@ class Editor:
             raise ToolError(f"cannot remove {name}: {ran.output.strip()}")
 
     async def _carry_out(self, path: str, name: str, planned: plan.Plan) -> ToolOutput:
-        error = await new_syntax_error(self.sandbox, path, before=planned.before, after=planned.after)
-        if error is not None and self.guarded:
+        problem = await new_syntax_error(self.sandbox, path, before=planned.before, after=planned.after)
+        # What is only likely must not keep a file from being written for ever.
+        if problem is not None and problem.sure and self.guarded:
             raise ToolError(
-                f"Nothing was changed. With this edit {error[0].lower()}{error[1:]}\n"
+                f"Nothing was changed. With this edit {problem.words[0].lower()}{problem.words[1:]}\n"
                 "Write it anew, whole and with the right indentation."
             )
         await files.write(self.sandbox, path, planned.after)
         self.history.edited(Change(path, planned.before, planned.after))
         said = [planned.words, planned.shown]
-        if error is None:
+        if problem is None:
             return ToolOutput("\n".join(filter(None, said)), planned.diff)
+        error = problem.words
         said += [error, "Fix it with another edit, or take it back with undo_edit."]
         return ToolOutput("\n".join(filter(None, said)), f"{planned.diff}{error}\n", extra={"syntax_error": error})
 

@@ -13,6 +13,8 @@ from qcode_tools.match import Several, locate, unfenced
 _SMALL_ENOUGH = 6_000
 """Characters of a file that is given in full after two misses."""
 
+EMPTY_OLD = "old_str is empty: give the text to replace, or use insert to add lines"
+
 _ELISION = re.compile(
     r"^[ \t]*(?:#|//|/\*|<!--|--|;)?[ \t]*(?:\.\.\.|…)[ \t]*\(?(?:the )?"
     r"(?:rest|remaining|existing|other|unchanged|same|previous)\b.*$"
@@ -53,14 +55,19 @@ def replacement(file: File, old: str, new: str) -> Plan | Several | None:
 def insertion(file: File, line: int, text: str) -> Plan:
     """Put `text` after line `line`; 0 is before the first. Raises: ToolError."""
     document = file.document()
-    count = document.line_count
-    if not 0 <= line <= count:
-        raise ToolError(f"insert_line must be 0 to {count}: {file.shown} has {count} line{'' if count == 1 else 's'}")
+    check_line(file, document, line)
     text = (text if is_prose(file.path) else unfenced(text)).removesuffix("\n")
     at, unfinished = _line_start(document.text, line)
     changed = document.splice(at, at, f"\n{text}" if unfinished else f"{text}\n")
     lines = (line + 1, line + 1 + text.count("\n"))
     return _plan(file, document, changed, words=f"Inserted into {file.shown} after line {line}.", lines=lines)
+
+
+def check_line(file: File, document: Document, line: int) -> None:
+    """Raises: ToolError where the file has no such line to insert after."""
+    count = document.line_count
+    if not 0 <= line <= count:
+        raise ToolError(f"insert_line must be 0 to {count}: {file.shown} has {count} line{'' if count == 1 else 's'}")
 
 
 def creation(path: str, name: str, text: str) -> Plan:

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from qcode_tools.arguments import validated
+from qcode_tools.arguments import validated, written
 from qcode_tools.cap import DEFAULT_CAP, Spill, cap, shorten
 from qcode_tools.clean import visible
+from qcode_tools.early import Look
 from qcode_tools.errors import ToolError
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect, Tool, ToolContext, ToolOutput, ToolSpec
@@ -20,6 +21,10 @@ Aliases = Mapping[str, tuple[str, Mapping[str, Any]]]
 """Other names of tools: the right name, and arguments that the other name implies."""
 
 
+Check = Callable[[Mapping[str, Any], Look], Awaitable[None]]
+"""Gets the arguments that are complete, under their right names. Raises: ToolError, SandboxError."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionTool:
     """A tool made of a function. `only_reads` tells whether a call changes nothing, whatever `spec.effect` says."""
@@ -28,6 +33,8 @@ class FunctionTool:
     args: type[BaseModel]
     function: Callable[[Any, ToolContext], Awaitable[ToolOutput]]
     only_reads: Callable[[Any], bool] = lambda args: False
+    check: Check | None = None
+    """Looks at a call while it is written; see `Toolset.check`."""
 
     async def run(self, args: Any, ctx: ToolContext) -> ToolOutput:
         """Raises: ToolError, SandboxError."""
@@ -67,12 +74,25 @@ class Toolset:
                 return Effect.READ
         return tool.spec.effect
 
+    async def check(self, name: str, arguments: dict[str, Any], look: Look) -> str | None:
+        """Why a call that begins with these arguments can no longer succeed, in words for the model; None where it can,
+        or where nobody knows. Nothing is changed by it. Raises: SandboxError."""
+        tool, implied = self._find(name)
+        try:
+            if tool is None:
+                raise self._unknown(name)
+            if isinstance(tool, FunctionTool) and tool.check is not None:
+                await tool.check(written(tool.args, {**arguments, **implied}), look)
+        except ToolError as error:
+            return shorten(visible(str(error)), self._cap, "left out")
+        return None
+
     async def run(self, call_id: str, name: str, arguments: dict[str, Any], ctx: ToolContext) -> ToolResult:
         """Validate, run, cap. What the model did wrong is a result of status error. Raises: SandboxError."""
         tool, implied = self._find(name)
         try:
             if tool is None:
-                raise ToolError(f"There is no tool {name!r}. The tools are: {', '.join(self._tools)}.")
+                raise self._unknown(name)
             output = await tool.run(validated(tool.args, tool.spec.name, {**arguments, **implied}), ctx)
         except ToolError as error:
             output = ToolOutput(str(error), ok=False)
@@ -88,6 +108,9 @@ class Toolset:
             display=shorten(visible(output.display), _DISPLAY_LIMIT, "not shown"),
             extra=extra,
         )
+
+    def _unknown(self, name: str) -> ToolError:
+        return ToolError(f"There is no tool {name!r}. The tools are: {', '.join(self._tools)}.")
 
     def _find(self, name: str) -> tuple[Tool | None, Mapping[str, Any]]:
         if (tool := self._tools.get(name)) is not None:

@@ -1,20 +1,20 @@
 """The tool sets that there are, as data over the same functions: "swe" and "small"."""
 
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from qcode_tools import search, shell
+from qcode_tools import early, search, shell
 from qcode_tools.arguments import schema
 from qcode_tools.cap import DEFAULT_CAP
 from qcode_tools.edit import Editor
 from qcode_tools.errors import ToolError
 from qcode_tools.history import EditHistory
 from qcode_tools.spec import Effect, Tool, ToolContext, ToolOutput, ToolSpec
-from qcode_tools.toolset import Aliases, FunctionTool, Toolset
+from qcode_tools.toolset import Aliases, Check, FunctionTool, Toolset
 from qcode_tools.view import view
 
 _ROOM_FOR_WORDS = 400
@@ -127,8 +127,10 @@ def _tool(
     function: Callable[[Any, ToolContext], Awaitable[ToolOutput]],
     *,
     ends_turn: bool = False,
+    check: Check | None = None,
 ) -> FunctionTool:
-    return FunctionTool(ToolSpec(name, _description(name), schema(args), effect, ends_turn), args, function)
+    spec = ToolSpec(name, _description(name), schema(args), effect, ends_turn)
+    return FunctionTool(spec, args, function, check=check)
 
 
 def _description(name: str) -> str:
@@ -150,6 +152,27 @@ async def _grep(args: GrepArgs, ctx: ToolContext) -> ToolOutput:
 async def _finish(args: FinishArgs, ctx: ToolContext) -> ToolOutput:
     del ctx
     return ToolOutput("Done.", args.summary, extra={"summary": args.summary})
+
+
+async def _check_edit(command: Any, given: Mapping[str, Any], look: early.Look, history: EditHistory) -> None:
+    match given:
+        case {"path": str(path), **rest}:
+            pass
+        case _:
+            return
+    match command, rest:
+        case "view", _:
+            await early.viewable(look, path)
+        case "create", _:
+            await early.writable(look, path)
+        case "str_replace", {"old_str": str(old)}:
+            await early.replaceable(look, history, path, old)
+        case "str_replace", _:
+            await early.replaceable(look, history, path, None)
+        case "insert", {"insert_line": int(line)}:
+            await early.insertable(look, path, line)
+        case "insert", _:
+            await early.insertable(look, path, None)
 
 
 def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
@@ -174,6 +197,9 @@ def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
             f"command {args.command} also needs {' and '.join(absent)} (an empty text must be given as one)"
         )
 
+    async def check(given: Mapping[str, Any], look: early.Look) -> None:
+        await _check_edit(_command(given.get("command")), given, look, history)
+
     spec = ToolSpec(
         "str_replace_editor",
         _description("str_replace_editor"),
@@ -188,7 +214,7 @@ def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
     )
     return (
         _tool("bash", BashArgs, Effect.EXEC, _bash),
-        FunctionTool(spec, EditorArgs, edit, only_reads=lambda args: args.command == "view"),
+        FunctionTool(spec, EditorArgs, edit, only_reads=lambda args: args.command == "view", check=check),
         _tool("glob", GlobArgs, Effect.READ, _glob),
         _tool("grep", GrepArgs, Effect.READ, _grep),
     )
@@ -205,11 +231,17 @@ def _small(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
     async def create(args: CreateArgs, ctx: ToolContext) -> ToolOutput:
         return await Editor(ctx.sandbox, history, guarded=True).create(args.path, args.file_text)
 
+    def check(command: str) -> Check:
+        async def look_at(given: Mapping[str, Any], look: early.Look) -> None:
+            await _check_edit(command, given, look, history)
+
+        return look_at
+
     return (
         _tool("bash", BashArgs, Effect.EXEC, _bash),
-        _tool("view", ViewArgs, Effect.READ, show),
-        _tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace),
-        _tool("create", CreateArgs, Effect.WRITE, create),
+        _tool("view", ViewArgs, Effect.READ, show, check=check("view")),
+        _tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace, check=check("str_replace")),
+        _tool("create", CreateArgs, Effect.WRITE, create, check=check("create")),
         _tool("grep", GrepArgs, Effect.READ, _grep),
         _tool("finish", FinishArgs, Effect.READ, _finish, ends_turn=True),
     )

@@ -37,16 +37,17 @@ class Parsing:
                 self._texts[name] = tags_query(name)
 
     def errors(self, language: str, source: bytes) -> list[list[Any]]:
-        """The places that do not parse, as [line from 1, what], the deepest of those that lie in each other."""
+        """What does not parse, as [line from 1, last line, what]; of faults that lie in each other the deepest."""
         found: list[list[Any]] = []
         waiting = [self._root(language, source)]
         while waiting and len(found) < _ERRORS:
             node = waiting.pop()
             inner = [child for child in node.children if child.has_error or child.is_missing]
             if node.is_missing:
-                found.append([node.start_point[0] + 1, f"{node.type} is missing"])
+                line = node.start_point[0] + 1
+                found.append([line, line, f"{node.type} is missing"])
             elif node.is_error and not any(_broken(child) for child in inner):
-                found.append([_line_of(node), "this does not belong here"])
+                found.append([_line_of(node), node.end_point[0] + 1, "syntax error"])
             waiting += reversed(inner)
         return found
 

@@ -25,9 +25,10 @@ SIZE_LIMIT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SyntaxIssue:
-    """A place that does not parse; `line` is from 1."""
+    """Lines that do not parse, from 1, inclusive; the fault is somewhere in them."""
 
-    line: int
+    first: int
+    last: int
     what: str
 
 
@@ -60,10 +61,15 @@ class Parser:
         self.sealed = False
         """Whether the child gave up its rights; known once it runs."""
 
+    @property
+    def process(self) -> int | None:
+        """The child's number, None while there is none."""
+        return self._child.pid if self._child is not None and self._running() else None
+
     async def errors(self, language: str, source: bytes) -> list[SyntaxIssue] | None:
         """Places that do not parse, in order, a bounded number; None where it cannot be told."""
         found = await asyncio.to_thread(self.ask, "errors", language, source)
-        return None if found is None else sorted((SyntaxIssue(*issue) for issue in found), key=lambda i: i.line)
+        return None if found is None else sorted((SyntaxIssue(*issue) for issue in found), key=lambda i: i.first)
 
     async def tags(self, language: str, source: bytes) -> Tags | None:
         """Definitions and references; None where they cannot be told."""
