@@ -76,7 +76,7 @@ class Toolset:
 
     async def check(self, name: str, arguments: dict[str, Any], look: Look) -> str | None:
         """Why a call that begins with these arguments can no longer succeed, in words for the model; None where it can,
-        or where nobody knows. Nothing is changed by it. Raises: SandboxError."""
+        or where nobody knows. It only reads, and counts the miss. Raises: SandboxError."""
         tool, implied = self._find(name)
         try:
             if tool is None:

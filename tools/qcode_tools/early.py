@@ -1,0 +1,64 @@
+"""What can be said of a call while it is still being written: that it can no longer succeed, whatever comes.
+
+Each check reads and changes nothing but the session's count of misses, and says what the tool itself would say. It
+raises ToolError for the model, SandboxError when the sandbox is gone.
+"""
+
+from dataclasses import dataclass, field
+
+from qcode_sandbox.protocol import Sandbox
+from qcode_tools import files, plan
+from qcode_tools.errors import ToolError
+from qcode_tools.history import EditHistory
+from qcode_tools.match import Several, locate
+from qcode_tools.offload import compute
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the checks of one answer see of the sandbox: nothing runs while it is written, so a file is read once."""
+
+    sandbox: Sandbox
+    _files: dict[str, files.File] = field(default_factory=dict)
+
+    async def file(self, path: str) -> files.File:
+        """Raises: ToolError (IsFolder for a folder), SandboxError."""
+        if path not in self._files:
+            self._files[path] = await files.read(self.sandbox, path)
+        return self._files[path]
+
+
+async def viewable(look: Look, path: str) -> None:
+    """There is such a file or folder."""
+    try:
+        await look.file(path)
+    except files.IsFolder:
+        return
+
+
+async def writable(look: Look, path: str) -> None:
+    """A file can stand there."""
+    await files.read_if_there(look.sandbox, files.resolve(look.sandbox, path))
+
+
+async def replaceable(look: Look, history: EditHistory, path: str, old: str | None) -> None:
+    """There is such a text file, and `old`, once it is known, is in it at one place."""
+    file = await look.file(path)
+    text = file.document().text
+    if old is None:
+        return
+    old = old.replace("\r\n", "\n")
+    if not old:
+        raise ToolError(plan.EMPTY_OLD)
+    match await compute(len(text), locate, text, old, ""):
+        case Several() as several:
+            raise ToolError(plan.ambiguous(file.shown, several))
+        case None:
+            misses = history.missed(file.path)
+            raise ToolError(await compute(len(text), plan.not_found, file, old, "", misses))
+
+
+async def insertable(look: Look, path: str, line: int | None) -> None:
+    """There is such a text file, and `line`, once it is known, is in it."""
+    file = await look.file(path)
+    plan.check_line(file, file.document(), 0 if line is None else line)
