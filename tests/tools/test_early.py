@@ -1,0 +1,110 @@
+"""Calls that are looked at while they are written: what is said early is what the tool would say in the end."""
+
+from typing import Any
+
+import pytest
+
+from qcode_tools.early import Look
+
+FILES: dict[str, str | bytes] = {
+    "src/calc.py": "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n",
+    "logo.png": b"\x89PNG\r\n\0\0",
+}
+
+
+async def early(bench: Any, name: str, /, **arguments: Any) -> str | None:
+    return await bench.toolset.check(name, arguments, Look(bench.sandbox))
+
+
+LOST: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("view", {"path": "src/clac.py"}, {"end_line": 3}),
+    ("view", {"file_path": "nowhere.py"}, {}),
+    ("str_replace", {"path": "src/clac.py"}, {"old_str": "a", "new_str": "b"}),
+    ("str_replace", {"path": "src"}, {"old_str": "a", "new_str": "b"}),
+    ("str_replace", {"path": "logo.png"}, {"old_str": "a", "new_str": "b"}),
+    ("str_replace", {"path": " "}, {"old_str": "a", "new_str": "b"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": ""}, {"new_str": "b"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": "return a * b"}, {"new_str": "b"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": "return a - b"}, {"new_str": "b"}),
+    ("edit_file", {"file": "src/calc.py", "old_string": "return a * b"}, {"new_string": "b"}),
+    ("create", {"path": "src"}, {"file_text": "x"}),
+    ("create", {"path": "src/calc.py/inner.py"}, {"file_text": "x"}),
+    ("browse", {}, {"url": "x"}),
+]
+OPEN: list[tuple[str, dict[str, Any]]] = [
+    ("view", {}),
+    ("view", {"path": "src"}),
+    ("view", {"path": "/repo/src/calc.py"}),
+    ("str_replace", {"path": "src/calc.py"}),
+    ("str_replace", {"old_str": "anything"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": "def add(a, b):\n  return a - b"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": "```python\ndef add(a, b):\n```"}),
+    ("str_replace", {"path": "src/calc.py", "old_str": "     1\tdef add(a, b):"}),
+    ("str_replace", {"path": ["src/calc.py"]}),
+    ("create", {"path": "new/file.py"}),
+    ("create", {"path": "src/calc.py"}),
+    ("bash", {"command": "cat nowhere.py"}),
+    ("finish", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "begun", "rest"), LOST)
+async def test_a_call_that_is_lost_is_known_before_it_is_whole(
+    bench: Any, name: str, begun: dict[str, Any], rest: dict[str, Any]
+) -> None:
+    async with bench(FILES, tools="small") as opened:
+        said = await early(opened, name, **begun)
+    async with bench(FILES, tools="small") as opened:
+        assert said == await opened.error(name, **begun, **rest)
+
+
+@pytest.mark.parametrize(("name", "begun"), OPEN)
+async def test_a_call_that_may_succeed_is_left_alone(bench: Any, name: str, begun: dict[str, Any]) -> None:
+    async with bench(FILES, tools="small") as opened:
+        assert await early(opened, name, **begun) is None
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest"),
+    [
+        ({"command": "str_replace", "path": "src/clac.py"}, {"old_str": "a", "new_str": "b"}),
+        ({"command": "str_replace", "path": "src/calc.py", "old_str": "a * b"}, {"new_str": "b"}),
+        ({"command": "insert", "path": "src/calc.py", "insert_line": 40}, {"new_str": "b"}),
+        ({"command": "insert", "path": "src/calc.py", "insert_line": "line 40"}, {"new_str": "b"}),
+        ({"command": "insert", "path": "src/clac.py"}, {"insert_line": 1, "new_str": "b"}),
+        ({"command": "view", "path": "src/clac.py"}, {}),
+    ],
+)
+async def test_the_tool_of_many_commands_is_looked_at_too(
+    bench: Any, begun: dict[str, Any], rest: dict[str, Any]
+) -> None:
+    async with bench(FILES, tools="swe") as opened:
+        said = await early(opened, "str_replace_editor", **begun)
+    async with bench(FILES, tools="swe") as opened:
+        assert said == await opened.error("str_replace_editor", **begun, **rest)
+        undecided = {name: value for name, value in begun.items() if name != "command"}
+        assert await early(opened, "str_replace_editor", **undecided) is None
+        assert await early(opened, "str_replace_editor", command="insert", path="src/calc.py", insert_line=6) is None
+
+
+async def test_looking_changes_nothing(bench: Any) -> None:
+    async with bench(FILES, tools="small") as opened:
+        for name, begun, _ in LOST:
+            await early(opened, name, **begun)
+        for name, begun in OPEN:
+            await early(opened, name, **begun)
+        assert await opened.sandbox.patch() == ""
+
+
+async def test_a_second_miss_shows_the_whole_file_also_when_it_is_seen_early(bench: Any) -> None:
+    async with bench(FILES, tools="small") as opened:
+        first, second = [await early(opened, "str_replace", path="src/calc.py", old_str="nope") for _ in range(2)]
+        assert "This is all of src/calc.py now" not in (first or "")
+        assert "This is all of src/calc.py now" in (second or "")
+
+
+async def test_what_is_said_cannot_command_the_terminal(bench: Any) -> None:
+    async with bench(FILES, tools="small") as opened:
+        said = await early(opened, "view", path="\x1b[2Jx.py")
+        assert said is not None
+        assert "\x1b" not in said
