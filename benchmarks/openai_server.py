@@ -104,7 +104,9 @@ class OpenAIServer:
     async def _hang(self, reader: asyncio.StreamReader, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await reader.read(1)
+                # A client that has not read all of it resets the connection.
+                with contextlib.suppress(ConnectionError):
+                    await reader.read(1)
                 self.hung_up += 1
                 raise ConnectionResetError
 

@@ -176,9 +176,12 @@ async def test_cancelling_the_reader_hangs_up_too(
 async def test_closing_the_stream_hangs_up(question: Request, serve: Serve, connect: Connect) -> None:
     url, server = await serve({"text": "abcdef" * 100, "chunk": 1, "hang_s": [20, 60]})
     backend = connect(url, "m")
+    seen = 0
     async with aclosing(backend.stream(question)) as stream:
-        async for _ in stream:
-            break
+        async for delta in stream:
+            seen += len(delta.text)
+            if seen >= 15:
+                break
     for _ in range(200):
         if server.hung_up:
             break

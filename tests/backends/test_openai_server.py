@@ -113,7 +113,7 @@ async def test_a_server_that_cannot_count_is_asked_once(question: Request, serve
     backend = connect(url, "m")
     assert await backend.count_tokens(question) is None
     assert await backend.count_tokens(question) is None
-    assert [path for _, path, _, _ in server.requests] == ["/tokenize"]
+    assert [path for _, path, _, _ in server.requests].count("/tokenize") == 1
 
 
 async def test_a_server_without_a_list_of_models_still_answers(

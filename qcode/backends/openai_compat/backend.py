@@ -1,34 +1,24 @@
 """The Backend that asks a server for chat completions."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qcode.backends.openai_compat import discovery, faults, payload
 from qcode.backends.openai_compat.chunks import ChunkReader
-from qcode.backends.openai_compat.client import (
-    ANSWER_LIMIT,
-    Patience,
-    Timeouts,
-    TooMuch,
-    bounded,
-    checked_url,
-    open_client,
-    request_options,
-    server_root,
-)
-from qcode.backends.openai_compat.habits import Habits, adapted
+from qcode.backends.openai_compat.client import ANSWER_LIMIT, Patience, Timeouts, TooMuch, bounded
+from qcode.backends.openai_compat.connection import Connection
+from qcode.backends.openai_compat.foresight import Foresight, cut_short
+from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
+from qcode.backends.openai_compat.servers import Server
+from qcode.backends.openai_compat.survey import Needs, Survey
 from qcode.backends.retry import RetryPolicy, with_retries
-from qcode.errors import BackendError, Refused, Unavailable
+from qcode.errors import BackendError, ContextOverflow, Refused, Unavailable
 from qcode.messages import Assistant
 from qcode.model import BackendInfo, Delta, Request
 
 if TYPE_CHECKING:
     import openai
-
-QUESTION_S = 30.0
-"""Seconds that a question about the server, not to the model, may take."""
 
 TAIL_S = 5.0
 """Seconds that a finished answer waits for its usage."""
@@ -50,24 +40,27 @@ class OpenAIBackend:
         api_key: str | None = None,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
+        needs: Needs | None = None,
     ) -> None:
-        self._url = checked_url(base_url)
-        self._model = model
-        self._api_key = api_key
         self._timeouts = timeouts or Timeouts()
+        self._connection = Connection(base_url, api_key=api_key, timeouts=self._timeouts)
+        self._url = self._connection.url
+        self._survey = Survey(self._connection, model, needs or Needs())
         self._retry = retry or RetryPolicy()
         self._habits = Habits()
-        self._engine = "openai"
-        self._window: int | None = None
+        self._foresight = Foresight()
         self._counts = True
-        self._opened: openai.AsyncOpenAI | None = None
-        self._opening = asyncio.Lock()
-        self._closed = False
 
     @property
     def info(self) -> BackendInfo:
         """As far as it is known: `discover` finds out the rest."""
-        return BackendInfo(self._model or "", self._engine, self._window, {"base_url": self._url})
+        known = self._survey.known
+        server, window = (known.server, known.window) if known else (Server.OTHER, None)
+        return BackendInfo(self._survey.model or "", server.value, window, {"base_url": self._url})
+
+    def start(self) -> None:
+        """Begin to find out about the server, beside whatever comes first; needs a running event loop."""
+        self._survey.start()
 
     def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         """Yield deltas, then one Assistant; failures that may pass are retried with Retrying in between.
@@ -78,35 +71,26 @@ class OpenAIBackend:
 
     async def discover(self) -> BackendInfo:
         """Ask the server for its models and the window. Raises: BackendError."""
-        entries = discovery.models_of(await self._ask("get", f"{self._url}/models", absent_is_none=True))
-        if self._model is None:
-            self._model = discovery.only_model(entries, self._url)
-        entry = discovery.entry_of(entries, self._model)
-        self._engine = discovery.engine_of(entry)
-        props: object = None
-        if self._engine == "llama.cpp":
-            with suppress(BackendError):
-                props = await self._ask("get", f"{server_root(self._url)}/props", absent_is_none=True)
-        self._window = discovery.window_of(entry, props)
+        await self._survey.found()
         return self.info
 
     async def count_tokens(self, request: Request) -> int | None:
         """The server's own count of the prompt (vLLM, llama.cpp), or None. Raises: BackendError."""
         if not self._counts:
             return None
-        root = server_root(self._url)
+        root, ask = self._connection.root, self._connection.ask
         chat: dict[str, Any] = {"messages": payload.messages(request)}
         if request.tools:
             chat["tools"] = payload.tools(request)
-        asked = chat | {"model": await self._name(), "add_generation_prompt": True}
+        asked = chat | {"model": await self._survey.name(), "add_generation_prompt": True}
         try:
-            answer = await self._ask("post", f"{root}/tokenize", asked, absent_is_none=True)
+            answer = await ask("post", f"{root}/tokenize", asked, absent_is_none=True)
             count = discovery.token_count(answer)
             if count is None and answer is not None:
-                match await self._ask("post", f"{root}/apply-template", chat, absent_is_none=True):
+                match await ask("post", f"{root}/apply-template", chat, absent_is_none=True):
                     case {"prompt": str(prompt)}:
                         asked = {"content": prompt, "add_special": True, "parse_special": True}
-                        count = discovery.token_count(await self._ask("post", f"{root}/tokenize", asked))
+                        count = discovery.token_count(await ask("post", f"{root}/tokenize", asked))
         except Refused:
             count = None
         self._counts = count is not None
@@ -114,29 +98,58 @@ class OpenAIBackend:
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""
-        self._closed = True
-        client, self._opened = self._opened, None
-        if client is not None:
-            await client.close()
+        await self._survey.aclose()
+        await self._connection.aclose()
 
     async def _answer(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         patience = Patience()
-        fields = self._habits.apply(payload.body(request, await self._name()))
-        stream = await self._begin(fields, patience)
+        fields = self._habits.apply(payload.body(request, await self._survey.name()))
+        size = len(payload.encoded(fields))
+        stream = await self._begin(await self._fitted(request, fields, size), patience)
         reader = ChunkReader(request, self._url)
         try:
             bounded(stream.response, ANSWER_LIMIT, patience.heard)
             while (chunk := await self._next(stream, reader, patience)) is not _END:
                 for delta in reader.read(chunk):
                     yield delta
+            await self._survey.settle()
             for item in reader.finish(stream.response.headers.get("content-type", "")):
+                if isinstance(item, Assistant):
+                    self._hear(item, size)
                 yield item
         finally:
             await stream.close()
 
+    async def _fitted(self, request: Request, fields: dict[str, Any], size: int) -> dict[str, Any]:
+        """The body with an answer that fits beside the prompt. Raises: ContextOverflow where none does."""
+        window = self.info.context_window
+        wanted = fields.get("max_tokens")
+        if window is None or not isinstance(wanted, int):
+            return fields
+        tokens = self._foresight.at_most(size)
+        if tokens + SMALLEST_ANSWER > window:
+            exact: int | None = None
+            with suppress(BackendError):
+                exact = await self.count_tokens(request)
+            if exact is None and self._foresight.at_least(size) <= window:
+                return fields
+            tokens = exact or self._foresight.at_least(size)
+        room = window - tokens
+        if room < min(SMALLEST_ANSWER, wanted):
+            raise ContextOverflow(
+                f"The prompt has {tokens} tokens and leaves too little of the window of {window} at {self._url}"
+            )
+        return fields | {"max_tokens": min(wanted, room)}
+
+    def _hear(self, answer: Assistant, size: int) -> None:
+        tokens = answer.usage.prompt_tokens
+        if not self._foresight.heard(size, tokens):
+            info = self.info
+            raise ContextOverflow(cut_short(Server(info.engine), info.model, self._url, tokens))
+
     async def _begin(self, wanted: dict[str, Any], patience: Patience) -> "openai.AsyncStream[object]":
         """Send the body, in simpler and simpler forms while the server refuses its form, until an answer begins."""
-        client = await self._client()
+        client = await self._connection.client()
         # Only now: opening the client is what makes this import cheap.
         from openai import APIStatusError, AsyncStream
 
@@ -150,14 +163,14 @@ class OpenAIBackend:
                 cast_to=object,
                 stream=True,
                 stream_cls=AsyncStream[object],
-                options=request_options(self._api_key),
+                options=self._connection.options(),
             )
             try:
                 stream = await patience.wait(sending, self._timeouts.first_token_s, self._no_token)
             except APIStatusError as error:
                 simpler = adapted(fields, faults.words_of(error.body)) if error.status_code in {400, 422} else None
                 if simpler is None:
-                    raise self._refusal(error) from error
+                    raise self._connection.refusal(error) from error
                 fields = simpler
             except BackendError:
                 raise
@@ -196,47 +209,6 @@ class OpenAIBackend:
             raise faults.garbage(self._url, f"more than {ANSWER_LIMIT // 1_000_000} MB") from error
         except Exception as error:
             raise faults.from_connection(error, self._url) from error
-
-    async def _ask(
-        self, method: str, url: str, body: dict[str, Any] | None = None, *, absent_is_none: bool = False
-    ) -> object:
-        """One question outside the conversation; None where the server has no such address and that is no error."""
-        client = await self._client()
-        from openai import APIStatusError
-
-        options = request_options(self._api_key)
-        try:
-            async with asyncio.timeout(QUESTION_S):
-                if method == "get":
-                    return await client.get(url, cast_to=object, options=options)
-                content = payload.encoded(body or {})
-                return await client.post(url, content=content, cast_to=object, options=options)
-        except APIStatusError as error:
-            if absent_is_none and error.status_code in {404, 405, 501}:
-                return None
-            raise self._refusal(error) from error
-        except TimeoutError as error:
-            raise Unavailable(f"{url} did not answer within {QUESTION_S:g} s: see the server's log") from error
-        except Exception as error:
-            raise faults.from_connection(error, self._url) from error
-
-    async def _name(self) -> str:
-        if self._model is None:
-            await self.discover()
-        return self._model or ""
-
-    async def _client(self) -> "openai.AsyncOpenAI":
-        async with self._opening:
-            if self._closed:
-                raise Unavailable(f"The backend for {self._url} is closed")
-            if self._opened is None:
-                connect_s = self._timeouts.connect_s
-                self._opened = await open_client(self._url, api_key=self._api_key, connect_s=connect_s)
-            return self._opened
-
-    def _refusal(self, error: "openai.APIStatusError") -> BackendError:
-        retry_after = error.response.headers.get("retry-after", "")
-        return faults.from_status(error.status_code, faults.words_of(error.body), self._url, retry_after=retry_after)
 
     def _no_token(self) -> BackendError:
         waited = f"{self._timeouts.first_token_s:g} s"

@@ -1,22 +1,71 @@
-"""What a server tells about its model, and how long a prompt is for it.
+"""What a server tells about itself and its model, and how long a prompt is for it.
 
 Sources: vLLM's `max_model_len` (GET /v1/models) and POST /tokenize; llama.cpp's `meta` (GET /v1/models), GET /props,
-POST /apply-template and /tokenize (its tools/server/README.md); OpenRouter's and LM Studio's `context_length`.
+POST /apply-template and /tokenize (its tools/server/README.md); SGLang's `max_model_len` and GET /get_server_info;
+LM Studio's GET /api/v0/models; OpenRouter's `context_length`. Ollama has a module of its own.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from qcode.backends.openai_compat import ollama
+from qcode.backends.openai_compat.connection import Connection
 from qcode.backends.openai_compat.faults import one_line
-from qcode.errors import Refused
+from qcode.backends.openai_compat.servers import Server, server_of
+from qcode.errors import BackendError, Refused
 
-_ENGINES = {
-    "vllm": "vLLM",
-    "llamacpp": "llama.cpp",
-    "library": "Ollama",
-    "sglang": "SGLang",
-    "organization_owner": "LM Studio",
-}
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A server's model; sizes in tokens, `parameters` in units, None for what it does not tell.
+
+    `window` is what a prompt and its answer may have together, `native` what the model was made for.
+    """
+
+    model: str
+    server: Server
+    window: int | None = None
+    native: int | None = None
+    parameters: int | None = None
+    listed: bool = True
+    """The server has a model of that name."""
+
+
+async def identify(connection: Connection, model: str | None) -> tuple[Found, Mapping[str, Any]]:
+    """One question: who serves which model, with the server's own entry for it. Raises: BackendError."""
+    entries = models_of(await connection.ask("get", f"{connection.url}/models", absent_is_none=True))
+    name = only_model(entries, connection.url) if model is None else model
+    entry = entry_of(entries, name)
+    meta = entry.get("meta")
+    parameters = _size(meta.get("n_params")) if isinstance(meta, Mapping) else None
+    listed = not entries or any(each["id"] == name for each in entries)
+    found = Found(name, server_of(entry.get("owned_by")), window_of(entry, None), None, parameters, listed)
+    return found, entry
+
+
+async def look_closer(connection: Connection, found: Found, entry: Mapping[str, Any]) -> Found:
+    """The window that the server really runs with, where its list of models does not say. Raises: BackendError."""
+    window, native, model = found.window, None, found.model
+    match found.server:
+        case Server.LLAMA:
+            with suppress(BackendError):
+                props = await connection.ask("get", f"{connection.root}/props", absent_is_none=True)
+                window = window_of(entry, props)
+        case Server.SGLANG:
+            with suppress(BackendError):
+                answer = await connection.ask("get", f"{connection.root}/get_server_info", absent_is_none=True)
+                room = _size(answer.get("max_total_num_tokens")) if isinstance(answer, Mapping) else None
+                window = min(window, room) if window and room else window or room
+        case Server.LM_STUDIO:
+            with suppress(BackendError):
+                answer = await connection.ask("get", f"{connection.root}/api/v0/models", absent_is_none=True)
+                closer = entry_of(models_of(answer), model)
+                window = window_of(closer, None) or window
+        case Server.OLLAMA:
+            window, native = await ollama.windows(connection, model)
+    return Found(model, found.server, window, native, found.parameters, found.listed)
 
 
 def models_of(answer: object) -> list[Mapping[str, Any]]:
@@ -42,11 +91,6 @@ def entry_of(entries: Iterable[Mapping[str, Any]], model: str | None) -> Mapping
     return next((entry for entry in listed if entry["id"] == model), listed[0] if len(listed) == 1 else {})
 
 
-def engine_of(entry: Mapping[str, Any]) -> str:
-    """What serves it, as far as it tells."""
-    return _ENGINES.get(str(entry.get("owned_by", "")), "openai")
-
-
 def window_of(entry: Mapping[str, Any], props: object) -> int | None:
     """Tokens that fit; what the server runs with comes before what the model was trained for."""
     meta = entry.get("meta")
@@ -62,9 +106,7 @@ def window_of(entry: Mapping[str, Any], props: object) -> int | None:
         entry.get("max_context_length"),
         meta.get("n_ctx_train"),
     )
-    return next(
-        (size for size in candidates if isinstance(size, int) and not isinstance(size, bool) and size > 0), None
-    )
+    return next((size for size in map(_size, candidates) if size), None)
 
 
 def token_count(answer: object) -> int | None:
@@ -76,3 +118,7 @@ def token_count(answer: object) -> int | None:
             return len(tokens)
         case _:
             return None
+
+
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,0 +1,124 @@
+"""Finds out about a server beside the first request, and refuses one that is too small to work with."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from qcode.backends.openai_compat import discovery, ollama
+from qcode.backends.openai_compat.connection import Connection
+from qcode.backends.openai_compat.discovery import Found
+from qcode.backends.openai_compat.foresight import too_small
+from qcode.backends.openai_compat.servers import Server
+from qcode.errors import Refused
+
+GRACE_S = 0.25
+"""How long a first request waits to know whom it asks; a server on this machine says so within milliseconds."""
+
+SETTLE_S = 5.0
+"""How long a finished answer waits for what is still unknown of the server."""
+
+DEFAULT_WINDOW = 32_768
+"""Tokens that are asked of a server that lets us choose, where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Tokens: a window below `smallest` is refused, `wanted` is asked of a server that lets us choose (None: the
+    default, as far as the model has it). `notice` gets lines for the user."""
+
+    smallest: int = 0
+    wanted: int | None = None
+    notice: Callable[[str], None] = lambda line: None
+
+
+class Survey:
+    """Asks the server in the background, once; after a failure again when somebody wants to know."""
+
+    def __init__(self, connection: Connection, model: str | None, needs: Needs) -> None:
+        self._connection = connection
+        self._model = model
+        self._needs = needs
+        self._first: Found | None = None
+        self._found: Found | None = None
+        self._identified = asyncio.Event()
+        self._task: asyncio.Task[Found] | None = None
+
+    @property
+    def known(self) -> Found | None:
+        """What is known by now."""
+        return self._found or self._first
+
+    @property
+    def model(self) -> str | None:
+        """The model's name at the server, if it is known."""
+        return self.known.model if self.known else self._model
+
+    def start(self) -> "asyncio.Task[Found]":
+        """Begin to ask; needs a running event loop."""
+        if self._task is None or (self._task.done() and (self._task.cancelled() or self._task.exception())):
+            self._identified.clear()
+            self._task = asyncio.ensure_future(self._look())
+            self._task.add_done_callback(self._ended)
+        return self._task
+
+    async def found(self) -> Found:
+        """Everything, however long it takes. Raises: BackendError, also for too small a window."""
+        return await asyncio.shield(self.start())
+
+    async def name(self) -> str:
+        """The model's name for a request that is to be sent now. Raises: BackendError."""
+        if self._found is not None:
+            return self._checked(self._found).model
+        task = self.start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S if self._model is not None else None):
+                await self._identified.wait()
+        if self._model is None or (self._first is not None and self._first.server is Server.OLLAMA):
+            return (await asyncio.shield(task)).model
+        return self._model
+
+    async def settle(self) -> None:
+        """Before an answer counts: refuse a server that turned out to be too small. Raises: Refused."""
+        task = self.start()
+        await asyncio.wait([task], timeout=SETTLE_S)
+        if task.done() and not task.cancelled() and isinstance(error := task.exception(), Refused):
+            raise error
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _look(self) -> Found:
+        first, entry = await discovery.identify(self._connection, self._model)
+        self._first = first
+        self._identified.set()
+        found = await discovery.look_closer(self._connection, first, entry)
+        if found.server is Server.OLLAMA:
+            found = await self._widened(found)
+        self._found = found
+        return self._checked(found)
+
+    async def _widened(self, found: Found) -> Found:
+        """Ollama cuts what is longer than its window, so it is given one that is large enough."""
+        wanted = self._needs.wanted or DEFAULT_WINDOW
+        tokens = min(wanted, found.native or wanted)
+        if ollama.is_derived(found.model) or (found.window or 0) >= tokens:
+            return found
+        name = await ollama.with_window(self._connection, found.model, tokens)
+        self._needs.notice(f"Ollama gives {found.model} its own window of {found.window or 'unknown'} tokens; "
+                           f"made {name} with {tokens}")  # fmt: skip
+        return replace(found, model=name, window=tokens)
+
+    def _checked(self, found: Found) -> Found:
+        if found.window is not None and found.window < self._needs.smallest:
+            raise Refused(too_small(found.server, found.model, self._connection.url, found.window))
+        return found
+
+    def _ended(self, task: "asyncio.Task[Found]") -> None:
+        self._identified.set()
+        if not task.cancelled():
+            # Whoever needs the answer asks for it; here its failure only counts as seen.
+            task.exception()
