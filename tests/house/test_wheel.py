@@ -20,6 +20,7 @@ def test_the_wheel_holds_four_packages_and_their_data(tmp_path: Path) -> None:
     assert top == {"qcode", "qcode_sandbox", "qcode_tools", "qcode_evals"}
     for data in (
         "qcode/models/registry.toml",
+        "qcode/serving/profiles.toml",
         "qcode/agent/prompts/swe.md",
         "qcode/agent/prompts/small.md",
         "qcode_tools/descriptions/bash.md",
