@@ -8,12 +8,14 @@ from contextlib import aclosing
 from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
 from qcode.agent.limits import Budget, Limits
 from qcode.agent.mentions import with_mentions
+from qcode.agent.precheck import Precheck
 from qcode.agent.profile import Profile
 from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
 from qcode.errors import BackendError, ContextOverflow, QcodeError
 from qcode.events import (
     AssistantDone,
+    CallStopped,
     Event,
     Feedback,
     Reason,
@@ -63,6 +65,7 @@ class Agent:
         self._sampling = sampling
         self.history: list[Message] = list(history)
         self._quotes = Quotes()
+        self._foreseen: dict[str, str] = {}
         self._aborted: QcodeError | SandboxError | None = None
 
     def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
@@ -149,6 +152,7 @@ class Agent:
         sampling = self._sampling
         if left is not None:
             sampling = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, left)})
+        precheck = Precheck(self._toolset, self._sandbox)
         request = Request(
             system=self._system,
             history=tuple(self.history),
@@ -157,22 +161,29 @@ class Agent:
             tool_choice=self._profile.tool_choice,
             choices=await self._quotes.choices(await self._sandbox()) if self._profile.quotes else {},
             withheld=frozenset(spec.name for spec in self._toolset.specs if withhold_end and spec.ends_turn),
+            stopped=precheck.failed,
         )
         started, first = time.monotonic(), None
         answer: Assistant | None = None
-        async with aclosing(self._backend.stream(request)) as stream:
+        async with precheck, aclosing(self._backend.stream(request)) as stream:
             async for item in stream:
                 if isinstance(item, Assistant):
                     answer = item
                     break
                 if first is None and item.event in {"text_delta", "thinking_delta", "tool_call_delta"}:
                     first = time.monotonic() - started
+                precheck.see(item)
                 emit(item)
         if answer is None:
             raise BackendError(f"{self._backend.info.engine} ended its stream without an answer")
         budget.usage += answer.usage
         self.history.append(answer)
         emit(AssistantDone(message=answer, seconds=round(time.monotonic() - started, 3), first_token_s=first))
+        if (lost := precheck.verdict(answer)) is not None:
+            call, words = lost
+            self._foreseen[call.id] = words
+            if answer.usage.stopped_calls:
+                emit(CallStopped(call=call, reason=words))
         return answer
 
     async def _act(self, call: ToolCall, emit: Emit, *, repetition: Repetition, check: FinishCheck) -> Reason | None:
@@ -181,7 +192,7 @@ class Agent:
         effect = self._toolset.effect(call.name, call.arguments)
         emit(ToolStarted(call=call))
         started = time.monotonic()
-        objection = check.objection() if ends else None
+        objection = self._foreseen.pop(call.id, None) or (check.objection() if ends else None)
         if objection is None:
             context = ToolContext(
                 sandbox=await self._sandbox(), emit=lambda text: emit(ToolOutput(call_id=call.id, text=text))

@@ -1,0 +1,99 @@
+"""Looks at a call while the model writes it, so that one that can no longer succeed is not paid for to its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+from qcode.errors import QcodeError
+from qcode.events import ArgumentDone, EngineRestarted, Retrying, ToolCallDelta
+from qcode.messages import Assistant, ToolCall
+from qcode.model import Delta
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.protocol import Sandbox
+from qcode_tools.early import Look
+from qcode_tools.spec import Effect
+from qcode_tools.toolset import Toolset
+
+UNFINISHED = "You were stopped there, so the rest of the call was not read."
+
+
+class Precheck:
+    """Watches one answer: `see` every delta, ask `failed` after it, `verdict` at the end; entered while it is written.
+
+    What an argument means is looked up beside the stream, which never waits for it. A call behind one that may change
+    something is left alone: it is meant for what will be there then.
+    """
+
+    def __init__(self, toolset: Toolset, sandbox: Callable[[], Awaitable[Sandbox]]) -> None:
+        self._toolset = toolset
+        self._sandbox = sandbox
+        self._look: Look | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._begin_anew()
+
+    async def __aenter__(self) -> "Precheck":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    def see(self, delta: Delta) -> None:
+        """Take in what was just written."""
+        match delta:
+            case ToolCallDelta(name=name) if name:
+                if self._name and self._toolset.effect(self._name, self._arguments) is not Effect.READ:
+                    self._alone = False
+                self._begin_call(name)
+                self._begin_check()
+            case ArgumentDone(argument=argument, value=value):
+                self._arguments = {**self._arguments, argument: value}
+                self._begin_check()
+            case Retrying() | EngineRestarted():
+                self._begin_anew()
+
+    def failed(self) -> bool:
+        """Whether the call that is being written can no longer succeed."""
+        return self._words is not None
+
+    def verdict(self, answer: Assistant) -> tuple[ToolCall, str] | None:
+        """The call of this answer that was found to fail, and the words for the model; None where there is none."""
+        call = answer.tool_calls[-1] if answer.tool_calls else None
+        if self._words is None or call is None or call.name != self._name:
+            return None
+        return call, f"{self._words}\n{UNFINISHED}" if answer.usage.stopped_calls else self._words
+
+    def _begin_anew(self) -> None:
+        self._begin_call("")
+        self._alone = True
+
+    def _begin_call(self, name: str) -> None:
+        self._call = object()
+        self._name = name
+        self._arguments: dict[str, Any] = {}
+        self._words: str | None = None
+        self._due = False
+
+    def _begin_check(self) -> None:
+        self._due = self._alone
+        if self._due and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._check())
+
+    async def _check(self) -> None:
+        try:
+            look = self._look = self._look or Look(await self._sandbox())
+            while self._due and self._words is None:
+                self._due = False
+                call = self._call
+                words = await self._toolset.check(self._name, self._arguments, look)
+                # A call that has ended meanwhile says itself what is wrong with it.
+                if call is self._call:
+                    self._words = words
+        except (QcodeError, SandboxError):
+            return  # The call itself will meet it.

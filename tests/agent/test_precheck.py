@@ -1,0 +1,176 @@
+"""A call that can no longer succeed is stopped while it is written, and the session goes on."""
+
+import json
+from contextlib import aclosing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calls import call, edit
+
+from qcode.agent.limits import Limits
+from qcode.agent.profile import PROFILES
+from qcode.app.solve import Outcome, Solve
+from qcode.backends.scripted import ScriptedBackend
+from qcode.codec import render
+from qcode.events import AssistantDone, CallStopped, Event, Reason, ToolFinished
+from qcode.messages import Stop
+from qcode.model import Sampling
+from qcode.session.fold import fold
+from qcode.session.log import read_log
+from qcode_sandbox.opening import open_sandbox
+from qcode_sandbox.specs import HostSpec, Source
+from qcode_tools.result import Status
+from qcode_tools.toolsets import build_toolset
+
+LONG = "\n".join(f"line_{number} = {number}" for number in range(60))
+"""Some 50 pieces: enough for a check to be done long before its end."""
+
+
+@pytest.fixture
+def solve(tmp_path: Path):
+    """Runs answers that come slowly, as a model's, against a small tree."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
+
+    async def run(*answers: str | dict[str, Any], toolset: str = "swe") -> tuple[Outcome, list[Event]]:
+        script = tmp_path / "script.jsonl"
+        lines = [
+            {"pace_s": 0.02, "usage": {"completion_tokens": 1000}} | ({"text": a} if isinstance(a, str) else a)
+            for a in answers
+        ]
+        script.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        run = Solve(
+            task="fix it",
+            backend=ScriptedBackend(script),
+            open_sandbox=lambda: open_sandbox(HostSpec(source=Source(tree, ("calc.py",)))),
+            sandbox_name="none",
+            toolset=build_toolset(toolset),
+            profile=PROFILES[toolset],
+            limits=Limits(),
+            sampling=Sampling(),
+            cwd=tree,
+            session_dir=tmp_path / "sessions",
+        )
+        async with aclosing(run.events()) as events:
+            seen = [event async for event in events]
+        assert run.outcome is not None
+        return run.outcome, seen
+
+    return run
+
+
+def answers(events: list[Event]) -> list[AssistantDone]:
+    return [event for event in events if isinstance(event, AssistantDone)]
+
+
+def results(events: list[Event]) -> list[ToolFinished]:
+    return [event for event in events if isinstance(event, ToolFinished)]
+
+
+async def test_a_quote_that_is_not_in_the_file_ends_the_answer_before_its_replacement(solve) -> None:
+    outcome, events = await solve(
+        "I change it.\n" + edit("calc.py", "return a * b", LONG), edit("calc.py", "a - b", "a + b"), "Done."
+    )
+    first = answers(events)[0].message
+    (asked,) = first.tool_calls
+    assert first.text.strip() == "I change it."
+    assert asked.arguments == {"command": "str_replace", "path": "calc.py", "old_str": "return a * b"}
+    assert first.stop is Stop.CANCELLED
+    assert (first.problems, first.usage.stopped_calls) == ((), 1)
+    assert first.usage.completion_tokens < 600
+    (stopped,) = [event for event in events if isinstance(event, CallStopped)]
+    result = results(events)[0].result
+    assert stopped.call == asked
+    assert result.status is Status.ERROR
+    assert result.call_id == asked.id
+    assert result.content == stopped.reason
+    assert "old_str was not found in calc.py" in result.content
+    assert "return a - b" in result.content
+    assert outcome.reason is Reason.FINISHED
+    assert outcome.usage.stopped_calls == 1
+    assert "+    return a + b" in outcome.patch
+
+
+@pytest.mark.parametrize(
+    ("begun", "words"),
+    [
+        (edit("clac.py", LONG, LONG), "clac.py does not exist. Did you mean calc.py?"),
+        (call("create_folder", path="x", text=LONG), "There is no tool 'create_folder'"),
+        (
+            call("str_replace_editor", command="insert", path="calc.py", insert_line=70, new_str=LONG),
+            "insert_line must be 0 to 2",
+        ),
+        (call("str_replace_editor", command="create", path="calc.py/x", file_text=LONG), "is a file, not a directory"),
+    ],
+)
+async def test_what_can_be_known_early_is_said_early(solve, begun: str, words: str) -> None:
+    outcome, events = await solve(begun, "Done.")
+    assert words in results(events)[0].result.content
+    assert answers(events)[0].message.usage.completion_tokens < 600
+    assert (outcome.reason, outcome.usage.stopped_calls) == (Reason.FINISHED, 1)
+
+
+async def test_a_call_that_may_succeed_is_never_stopped(solve) -> None:
+    outcome, events = await solve(
+        edit("calc.py", "def add(a, b):\n  return a - b", "def add(a, b):\n  return a + b\n" + LONG),
+        call("str_replace_editor", command="create", path="new/file.py", file_text=LONG),
+        call("str_replace_editor", command="insert", path="calc.py", insert_line=2, new_str=LONG),
+        "Done.",
+    )
+    assert [event.result.status for event in results(events)] == [Status.OK] * 3
+    assert outcome.usage.stopped_calls == 0
+
+
+async def test_a_call_behind_one_that_changes_files_waits_for_it(solve) -> None:
+    make = call("str_replace_editor", command="create", path="new.py", file_text="x = 1\n")
+    then = edit("new.py", "x = 1", LONG)
+    look = call("str_replace_editor", command="view", path="calc.py")
+    _, events = await solve(f"{make}\n{then}", f"{look}\n{edit('gone.py', 'x', LONG)}", "Done.")
+    assert [event.result.status for event in results(events)] == [Status.OK, Status.OK, Status.OK, Status.ERROR]
+    first, second = [done.message for done in answers(events)[:2]]
+    assert (first.usage.stopped_calls, second.usage.stopped_calls) == (0, 1)
+    assert [call.arguments["path"] for call in second.tool_calls] == ["calc.py", "gone.py"]
+    assert len({call.id for call in (*first.tool_calls, *second.tool_calls)}) == 4
+
+
+@pytest.mark.parametrize("toolset", ["swe", "small"])
+async def test_the_prompt_still_only_grows(solve, toolset: str) -> None:
+    lost = edit("calc.py", "return a * b", LONG)
+    if toolset == "small":
+        lost = call("str_replace", path="calc.py", old_str="return a * b", new_str=LONG)
+    end = ["Done."] if toolset == "swe" else [call("finish", summary="x")] * 2
+    outcome, _ = await solve(lost, "Let me see.\n" + lost.replace("a * b", "a / b"), *end, toolset=toolset)
+    log = list(read_log(outcome.session))
+    system, specs = PROFILES[toolset].system, build_toolset(toolset).specs
+    prompts = [
+        render(system, fold(log[:index]), specs) for index, event in enumerate(log) if isinstance(event, AssistantDone)
+    ]
+    assert len(prompts) >= 3
+    for before, after in pairwise(prompts):
+        assert after.startswith(before)
+    assert "<parameter=old_str>\nreturn a * b\n</parameter>\n</function>\n</tool_call><|im_end|>" in prompts[-1]
+    assert LONG not in prompts[-1]
+
+
+async def test_an_answer_that_starts_again_is_looked_at_anew(solve) -> None:
+    lost = {"text": edit("gone.py", "x", "y").partition("<parameter=new_str>")[0], "error": "unavailable", "pace_s": 0}
+    outcome, events = await solve(lost, edit("calc.py", "a - b", LONG), "Done.")
+    assert outcome.usage.stopped_calls == 0
+    assert results(events)[0].result.status is Status.OK
+
+
+async def test_the_same_lost_call_again_and_again_ends_the_turn(solve) -> None:
+    outcome, _ = await solve(*[edit("gone.py", "x", LONG)] * 3)
+    assert outcome.reason is Reason.LOOP
+    assert outcome.exit_code == 3
+
+
+async def test_a_backend_that_is_not_asked_to_stop_says_all(solve, tmp_path: Path) -> None:
+    """A fast answer is whole before anything is known of it: its call is answered as it always was."""
+    _, events = await solve({"text": edit("gone.py", "x", LONG), "pace_s": 0}, "Done.")
+    assert answers(events)[0].message.tool_calls[0].arguments["new_str"] == LONG
+    assert results(events)[0].result.content.startswith("gone.py does not exist.")
+    assert "stopped" not in results(events)[0].result.content
