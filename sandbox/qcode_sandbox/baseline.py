@@ -27,7 +27,8 @@ _COMMON_CONFIG = (
 )
 
 
-def _setting(workdir: str, repository: str) -> str:
+def setting(workdir: str, repository: str) -> str:
+    """Let git work with the private repository, and no configuration but its own."""
     return f"""
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 export HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent
@@ -54,7 +55,7 @@ def make(*, workdir: str, repository: str, whole_tree: bool) -> str:
         )
     return (
         "command -v git >/dev/null || { echo 'there is no git in the image'; exit 1; }\n"
-        + _setting(workdir, repository)
+        + setting(workdir, repository)
         + f"""
 {check}
 umask 022
@@ -87,26 +88,50 @@ mv -T -- {name} {tree}/.git && rm -f {tree}/.git/info/attributes && printf '{_CO
 """
 
 
+def drop(repository: str) -> str:
+    """Remove `repository`: the tree is the user's own, in which no `.git` is made."""
+    return f"rm -rf -- {shlex.quote(repository)}"
+
+
 def diff(*, workdir: str, repository: str, scratch: str) -> str:
     """Put out the difference between the commit in `repository` and the tree."""
     return (
-        _setting(workdir, repository)
-        + f"""
+        setting(workdir, repository)
+        + work_folder(scratch)
+        + """
+mkdir "$work/objects" || exit 1
+export GIT_INDEX_FILE=$work/index GIT_OBJECT_DIRECTORY=$work/objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$GIT_DIR/objects
+
+# An index without the files' times, so that each is read: one that was changed within the second that it was copied in,
+# or whose times were set back, looks the same from outside.
+git read-tree HEAD 2>"$errors" || fail
+"""
+        + stage()
+        + """
+git diff --cached --binary --full-index --no-ext-diff --no-textconv --no-color --no-renames \\
+  --src-prefix=a/ --dst-prefix=b/ --ignore-submodules=none --submodule=short HEAD -- 2>"$errors" || fail
+"""
+    )
+
+
+def work_folder(scratch: str) -> str:
+    """Make a folder `$work` that goes with the program, and `fail`, which puts out what git complained of."""
+    return f"""
 work=$(mktemp -d {shlex.quote(scratch)}/patch.XXXXXX) || exit 1
 errors=$work/errors
 fail() {{ cat "$errors"; exit 1; }}
 trap 'rm -rf -- "$work"' EXIT
-mkdir "$work/objects" || exit 1
-export GIT_INDEX_FILE=$work/index GIT_OBJECT_DIRECTORY=$work/objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$GIT_DIR/objects
+"""
 
+
+def stage() -> str:
+    """Bring the index from whatever it knows to what the tree is."""
+    return f"""
 # What git could not read, or would wait for.
 find . -name .git -prune -o -type d ! -perm -500 -exec chmod u+rx {{}} ';' 2>/dev/null
 find . -name .git -prune -o -type f ! -perm -400 -exec chmod u+r {{}} + \\
   -o -type p -name '.git*' -exec rm -f -- {{}} + 2>/dev/null
 
-# An index without the files' times, so that each is read: one that was changed within the second that it was copied in,
-# or whose times were set back, looks the same from outside.
-git read-tree HEAD 2>"$errors" || fail
 git ls-files -z >"$work/tracked" 2>"$errors" || fail
 mapfile -d '' -t names <"$work/tracked"
 declare -A known=()
@@ -142,7 +167,4 @@ done
 if ((${{#kept[@]}})); then
   printf '%s\\0' "${{kept[@]}}" | git update-index -z --add --replace --stdin 2>"$errors" || fail
 fi
-git diff --cached --binary --full-index --no-ext-diff --no-textconv --no-color --no-renames \\
-  --src-prefix=a/ --dst-prefix=b/ --ignore-submodules=none --submodule=short HEAD -- 2>"$errors" || fail
 """
-    )
