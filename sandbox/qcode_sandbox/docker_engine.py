@@ -10,27 +10,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from qcode_sandbox.bind import survey
 from qcode_sandbox.channel import Channel
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.connections import SocketConnection, over_socket
 from qcode_sandbox.docker_client import connect, engine_errors, own_socket, probe
-from qcode_sandbox.docker_reaper import labels, reap_stale
-from qcode_sandbox.environment import ENVIRONMENT, TAG_BITS, boot, script
+from qcode_sandbox.docker_container import BASE, SCRATCH, create, keeper, remove, user_of
+from qcode_sandbox.docker_reaper import reap_stale
+from qcode_sandbox.environment import TAG_BITS, boot, script
 from qcode_sandbox.errors import SandboxError, SandboxLost
 from qcode_sandbox.images import ensure_with
-from qcode_sandbox.specs import DockerSpec
+from qcode_sandbox.specs import Bind, DockerSpec
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 _MB = 1 << 20
-_HOME = "/home/dev"
-_PRIVATE = "/qcode"
-_SCRATCH = f"{_PRIVATE}/scratch"
-_BASE = f"{_PRIVATE}/base.git"
-_OPEN_FILES = 8192
 _WATCH_EVERY_S = 1.0
-_GONE_AFTER_S = 10.0
 _REMOVED = "it was stopped or removed from outside"
 _ANSWER_S = 10.0
 
@@ -38,15 +34,16 @@ _ANSWER_S = 10.0
 @asynccontextmanager
 async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
     """A running container, removed when the context is left. Raises: SandboxError."""
+    bound = await asyncio.to_thread(survey, spec.source.root) if isinstance(spec.source, Bind) else None
     client = await to_the_end(asyncio.to_thread(connect))
     name = f"qcode-{secrets.token_hex(6)}"
-    engine = DockerEngine(client, spec, name)
+    engine = DockerEngine(client, spec, name, keeper=keeper(user_of(spec, bound)))
     try:
         await asyncio.to_thread(reap_stale, client)
         image = await ensure_with(client, spec.image, spec.on_progress)
         try:
             # Not to be cut off: a container whose creation nobody waited for would be left.
-            await to_the_end(asyncio.to_thread(_create, client, spec, image, name))
+            await to_the_end(asyncio.to_thread(create, client, spec, image, name, bound))
             await to_the_end(engine.start())
             watch = asyncio.create_task(engine.watch_disk()) if spec.source is None else None
             try:
@@ -56,101 +53,27 @@ async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
                     watch.cancel()
                     await asyncio.wait({watch})
         finally:
-            await to_the_end(asyncio.to_thread(_remove, client, name))
+            await to_the_end(asyncio.to_thread(remove, client, name))
             await to_the_end(engine.close())
     finally:
         client.close()
 
 
-def _mounts(spec: DockerSpec) -> dict[str, str]:
-    uid, gid = spec.user.split(":")
-    common = "rw,exec,nosuid,nodev"
-    mine = f"uid={uid},gid={gid},mode=755"
-    mounts = {
-        _PRIVATE: f"{common},size={spec.disk_mb}m,uid=0,gid=0,mode=755",
-        _SCRATCH: f"{common},size={spec.disk_mb}m,{mine}",
-        _HOME: f"{common},size={spec.tmp_mb}m,{mine}",
-        "/tmp": f"{common},size={spec.tmp_mb}m,mode=1777",
-    }
-    if spec.source is not None:
-        mounts[spec.workdir] = f"{common},size={spec.disk_mb}m,{mine}"
-    return mounts
-
-
-def _create(client: APIClient, spec: DockerSpec, image: str, name: str) -> None:
-    from docker.types import LogConfig, Ulimit
-
-    limits = [
-        Ulimit(name="nofile", soft=_OPEN_FILES, hard=_OPEN_FILES),
-        Ulimit(name="core", soft=0, hard=0),
-    ]
-    if spec.source is None:
-        limits.append(Ulimit(name="fsize", soft=spec.disk_mb * _MB, hard=spec.disk_mb * _MB))
-    host_config = client.create_host_config(
-        auto_remove=True,
-        network_mode=spec.network,
-        mem_limit=spec.memory_mb * _MB,
-        memswap_limit=spec.memory_mb * _MB,
-        nano_cpus=int(spec.cpus * 1e9),
-        pids_limit=spec.pids,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        read_only=spec.source is not None,
-        tmpfs=_mounts(spec),
-        ulimits=limits,
-        log_config=LogConfig(type="none"),
-    )
-    with engine_errors("the sandbox's container cannot be made"):
-        client.create_container(
-            image,
-            entrypoint=boot()[:1],
-            command=boot()[1:],
-            name=name,
-            user=spec.user,
-            hostname="box" if spec.network == "none" else None,
-            environment={"HOME": _HOME, **ENVIRONMENT, **spec.env},
-            labels=labels(spec.session),
-            stdin_open=True,
-            healthcheck={"test": ["NONE"]},
-            host_config=host_config,
-        )
-
-
-def _remove(client: APIClient, name: str) -> None:
-    """Remove a container and wait until it is gone; that it already is does not matter."""
-    import time
-
-    from docker.errors import APIError, NotFound
-
-    until = time.monotonic() + _GONE_AFTER_S
-    # An engine that is gone itself leaves the container to the next run's reaper.
-    with contextlib.suppress(SandboxError), engine_errors("the sandbox's container cannot be removed"):
-        probe()
-        while time.monotonic() < until:
-            try:
-                client.remove_container(name, force=True, v=True)
-            except NotFound:
-                return
-            except APIError as error:
-                if error.status_code != 409:  # "removal of container is already in progress"
-                    raise
-                time.sleep(0.02)
-
-
 class DockerEngine:
     """A container. Its first process (init.sh) ends with our connection to it, so also when we are killed."""
 
-    def __init__(self, client: APIClient, spec: DockerSpec, container: str) -> None:
+    def __init__(self, client: APIClient, spec: DockerSpec, container: str, *, keeper: str) -> None:
         self._client = client
         self._spec = spec
         self._container = container
+        self._keeper = keeper
         self._control: SocketConnection | None = None
         self._ended = False
         self._heard = asyncio.Event()
         self._complaint = ""
         self.workdir = spec.workdir
-        self.scratch = _SCRATCH
-        self.base = _BASE
+        self.scratch = SCRATCH
+        self.base = BASE
         self.name = f"docker:{container.removeprefix('qcode-')}"
         self.first_tag = secrets.randbits(40) << TAG_BITS
 
@@ -242,14 +165,14 @@ class DockerEngine:
         return said
 
     async def protect(self, made: str) -> None:
-        def copy_as_root() -> None:
+        def copy_as_keeper() -> None:
             with engine_errors("no process can be started in the sandbox"):
-                copy = self._client.exec_create(self._container, ["cp", "-r", made, self.base], user="0:0")
+                copy = self._client.exec_create(self._container, ["cp", "-r", made, self.base], user=self._keeper)
                 said = self._client.exec_start(copy["Id"])
                 if self._client.exec_inspect(copy["Id"])["ExitCode"] != 0:
                     raise SandboxError(f"the sandbox could not be set up: {said.decode(errors='replace').strip()}")
 
-        await asyncio.to_thread(copy_as_root)
+        await asyncio.to_thread(copy_as_keeper)
 
     async def watch_disk(self) -> None:
         """Kill what runs when the writable layer has grown beyond its size; for images with a tree of their own."""

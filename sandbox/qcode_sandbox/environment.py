@@ -17,12 +17,12 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 
-_BOOT = 'IFS= read -r n; LC_ALL=C IFS= read -r -N "$n" s; eval "$s"'
+BOOT = 'IFS= read -r n; LC_ALL=C IFS= read -r -N "$n" s; eval "$s"'
 
 
 def boot(*arguments: str) -> list[str]:
     """argv of a bash that reads its program from stdin: `ps` inside shows one short line."""
-    return ["bash", "--norc", "--noprofile", "-c", _BOOT, "qcode", *arguments]
+    return ["bash", "--norc", "--noprofile", "-c", BOOT, "qcode", *arguments]
 
 
 def script(name: str) -> bytes:

@@ -1,41 +1,33 @@
 """Commands on the host itself, in a private copy of the tree: no isolation."""
 
 import asyncio
-import contextlib
 import errno
 import os
-import re
-import secrets
 import shutil
-import signal
-import tempfile
 from pathlib import Path
 
 from qcode_sandbox.channel import Channel
 from qcode_sandbox.connections import over_process
-from qcode_sandbox.environment import ENVIRONMENT, TAG_BITS, boot
+from qcode_sandbox.environment import ENVIRONMENT, boot
 from qcode_sandbox.errors import SandboxFileError, SandboxUnavailable
-from qcode_sandbox.owner import Owner
+from qcode_sandbox.folder import Folder
+from qcode_sandbox.processes import kill_tagged
 from qcode_sandbox.specs import HostSpec
-
-_PREFIX = "qcode-box-"
-_LOCKS = re.compile(rb"^Max file locks\s+(\d+) ", re.MULTILINE)
-_PASSES = 10
 
 
 class HostEngine:
     """A temporary directory, and processes of this user in it."""
 
     def __init__(self, spec: HostSpec) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        self._folder = Folder.make()
+        self._root = self._folder.root
         for name in ("workspace", "home", "tmp", "scratch"):
             (self._root / name).mkdir()
         self.workdir = str(self._root / "workspace")
         self.scratch = str(self._root / "scratch")
         self.base = str(self._root / "base.git")
-        self.name = f"host:{self._root.name.removeprefix(_PREFIX)}"
-        self.first_tag = secrets.randbits(40) << TAG_BITS
-        (self._root / "owner").write_text(f"{Owner.current().text} {self.first_tag}", encoding="utf-8")
+        self.name = f"host:{self._folder.identity}"
+        self.first_tag = self._folder.first_tag
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._root / "home"),
@@ -56,13 +48,10 @@ class HostEngine:
             raise SandboxUnavailable("bash does not answer on the host")
 
     def kill(self, tag: int) -> None:
-        asyncio.get_running_loop().run_in_executor(None, _kill_tagged, tag, tag)
+        asyncio.get_running_loop().run_in_executor(None, kill_tagged, tag, tag)
 
     def kill_all(self) -> None:
-        asyncio.get_running_loop().run_in_executor(None, self._kill_own)
-
-    def _kill_own(self) -> None:
-        _kill_tagged(self.first_tag, self.first_tag + (1 << TAG_BITS))
+        asyncio.get_running_loop().run_in_executor(None, self._folder.kill)
 
     async def lost(self) -> str:
         there = await asyncio.to_thread(Path(self.workdir).is_dir)
@@ -86,55 +75,5 @@ class HostEngine:
         await asyncio.to_thread(shutil.copytree, made, self.base)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._kill_own)
-        await asyncio.to_thread(_remove, self._root)
-
-
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    if not directory.exists():
-        return
-    # A command may have taken away the right to look into a directory.
-    for folder, names, _ in os.walk(directory):
-        for name in names:
-            if not (path := Path(folder, name)).is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _tagged(first: int, last: int) -> set[int]:
-    """The processes whose soft limit of file locks lies in a range: see server.sh."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (match := _LOCKS.search((process / "limits").read_bytes())) and first <= int(match[1]) <= last:
-                found.add(int(process.name))
-    return found
-
-
-def _kill_tagged(first: int, last: int) -> None:
-    # Stopped processes cannot fork: stop until a pass finds no new one, then kill.
-    found: set[int] = set()
-    for _ in range(_PASSES):
-        if (now := _tagged(first, last)) <= found:
-            break
-        _signal(now - found, signal.SIGSTOP)
-        found |= now
-    _signal(found, signal.SIGKILL)
-
-
-def _signal(processes: set[int], number: signal.Signals) -> None:
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process, number)
-
-
-def reap_stale() -> None:
-    """Kill and remove what host sandboxes have left whose own process is gone; blocking."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError):
-            text, first_tag = (directory / "owner").read_text(encoding="utf-8").split()
-            owner = Owner.parse(text)
-            if owner and owner.is_gone() and directory.lstat().st_uid == os.getuid():
-                _kill_tagged(int(first_tag), int(first_tag) + (1 << TAG_BITS))
-                _remove(directory)
+        await asyncio.to_thread(self._folder.kill)
+        await asyncio.to_thread(self._folder.remove)

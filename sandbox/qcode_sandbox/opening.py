@@ -12,7 +12,7 @@ from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
 from qcode_sandbox.source import archive
-from qcode_sandbox.specs import DockerSpec, HostSpec, SandboxSpec, Source
+from qcode_sandbox.specs import Bind, BubblewrapSpec, DockerSpec, HostSpec, SandboxSpec, Source
 
 _FILL_TIMEOUT_S = 600.0
 _HOST_DISK_MB = 20_000
@@ -23,7 +23,8 @@ async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
     """A sandbox, ready, and gone when the context is left, however it is left. Raises: SandboxError."""
     match spec:
         case HostSpec():
-            from qcode_sandbox.host_engine import HostEngine, reap_stale
+            from qcode_sandbox.folder import reap_stale
+            from qcode_sandbox.host_engine import HostEngine
 
             await asyncio.to_thread(reap_stale)
             host = HostEngine(spec)
@@ -32,6 +33,12 @@ async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
                     yield box
             finally:
                 await to_the_end(host.close())
+        case BubblewrapSpec():
+            from qcode_sandbox.bwrap_engine import open_namespaces
+
+            async with open_namespaces(spec) as namespaces:  # noqa: SIM117
+                async with _box(namespaces, spec.source, disk_mb=spec.disk_mb) as box:
+                    yield box
         case DockerSpec():
             from qcode_sandbox.docker_engine import open_container
 
@@ -41,7 +48,7 @@ async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
 
 
 @asynccontextmanager
-async def _box(engine: Engine, source: Source | None, *, disk_mb: int) -> AsyncIterator[Box]:
+async def _box(engine: Engine, source: Source | Bind | None, *, disk_mb: int) -> AsyncIterator[Box]:
     box = Box(engine)
     try:
         await _prepare(box, engine, source, disk_mb * 1_000_000)
@@ -50,12 +57,12 @@ async def _box(engine: Engine, source: Source | None, *, disk_mb: int) -> AsyncI
         await to_the_end(box.close())
 
 
-async def _prepare(box: Box, engine: Engine, source: Source | None, limit: int) -> None:
+async def _prepare(box: Box, engine: Engine, source: Source | Bind | None, limit: int) -> None:
     shell = asyncio.ensure_future(box.open_shell())
     try:
-        if source:
+        if isinstance(source, Source):
             await _copy_in(box, source, limit)
-        await _remember_tree(box, engine, whole_tree=source is not None)
+        await _remember_tree(box, engine, source)
         await shell
     finally:
         shell.cancel()
@@ -78,11 +85,12 @@ async def _copy_in(box: Box, source: Source, limit: int) -> None:
         raise SandboxError(f"the repository could not be copied into the sandbox: {_last_line(output)}")
 
 
-async def _remember_tree(box: Box, engine: Engine, *, whole_tree: bool) -> None:
+async def _remember_tree(box: Box, engine: Engine, source: Source | Bind | None) -> None:
     made = f"{engine.scratch}/made"
-    await _work(box, baseline.make(workdir=box.workdir, repository=made, whole_tree=whole_tree))
+    await _work(box, baseline.make(workdir=box.workdir, repository=made, whole_tree=isinstance(source, Source)))
     await engine.protect(made)
-    await _work(box, baseline.adopt(workdir=box.workdir, repository=made))
+    keep = isinstance(source, Bind)
+    await _work(box, baseline.drop(made) if keep else baseline.adopt(workdir=box.workdir, repository=made))
 
 
 async def _work(box: Box, program: str) -> None:

@@ -24,6 +24,14 @@ class ExecResult:
     duration_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What `restore` did: the snapshot of the tree before it, and the paths that changed, relative to the work tree."""
+
+    before: str
+    changed: tuple[str, ...]
+
+
 class Sandbox(Protocol):
     """A place where commands run and files live. All paths are the sandbox's own; relative ones start at `workdir`."""
 
@@ -83,4 +91,16 @@ class Sandbox(Protocol):
         and configuration, whatever was done to `.git` inside.
         Raises: SandboxError.
         """
+        ...
+
+    async def snapshot(self) -> str:
+        """Remember the tree as it is now, for `restore`: an id, the same for the same tree.
+
+        It costs what changed since the last one. What a patch would leave out (ignored files, large new ones, `.git`)
+        is not remembered; the oldest are forgotten beyond a bound in bytes. Raises: SandboxError.
+        """
+        ...
+
+    async def restore(self, snapshot: str) -> Restored:
+        """Bring the tree back to what it was, whatever changed it since. Raises: SandboxError."""
         ...

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from qcode_sandbox import DockerSpec, HostSpec, Sandbox, SandboxSpec, Source, open_sandbox
+from qcode_sandbox import BubblewrapSpec, DockerSpec, HostSpec, Sandbox, SandboxSpec, Source, open_sandbox
 
 TREE: dict[str, bytes] = {
     ".gitignore": b"*.log\nbuild/\n",
@@ -40,10 +40,16 @@ def make_tree(root: Path) -> Source:
 
 
 def spec_of(kind: str, source: Source) -> SandboxSpec:
-    return HostSpec(source=source) if kind == "host" else DockerSpec(source=source)
+    match kind:
+        case "host":
+            return HostSpec(source=source)
+        case "bubblewrap":
+            return BubblewrapSpec(source=source)
+        case _:
+            return DockerSpec(source=source)
 
 
-@pytest.fixture(scope="module", params=["host", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="module", params=["host", "bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
 def sandbox_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

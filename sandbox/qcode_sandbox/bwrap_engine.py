@@ -1,0 +1,257 @@
+"""Namespaces made by bubblewrap as the place where commands run."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from qcode_sandbox import cgroups
+from qcode_sandbox.bind import Bound, survey
+from qcode_sandbox.bwrap_mounts import BASE, HOME, PIPES, SCRATCH, mounts
+from qcode_sandbox.channel import Channel
+from qcode_sandbox.cleanup import to_the_end
+from qcode_sandbox.environment import BOOT, ENVIRONMENT, boot, script
+from qcode_sandbox.errors import SandboxError, SandboxLost, SandboxUnavailable
+from qcode_sandbox.fifos import FifoConnection
+from qcode_sandbox.folder import Folder, reap_stale
+from qcode_sandbox.processes import kill_tagged
+from qcode_sandbox.seccomp import filter_program
+from qcode_sandbox.specs import Bind, BubblewrapSpec
+
+_INSIDE = (1000, 1000)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FIRST_UID, _UIDS = 0x7000_0000, 0x00FF_FFFF
+"""Numbers that no user has: when root starts a sandbox, it gives each one a number of its own."""
+_START_S = 20.0
+_ANSWER_S = 10.0
+_PACK_S = 600.0
+_IN_MEMORY = 16_000_000
+_NOT_FOUND = (
+    "bubblewrap is not installed: apt-get install bubblewrap (or dnf, pacman: the program is bwrap), or use "
+    "--sandbox docker; --sandbox none runs commands on the host itself"
+)
+_WITHOUT = {"memory": "it is limited for each process, not for all together", "cpu": "it is not limited"}
+_LAUNCH = 'while [ "$1" != : ]; do echo 0 >"$1" || exit 97; shift; done; shift; exec "$@"'
+"""Enters control groups before anything else runs, and before rights to do so are given up."""
+
+
+@asynccontextmanager
+async def open_namespaces(spec: BubblewrapSpec) -> AsyncIterator["BubblewrapEngine"]:
+    """A running sandbox, gone when the context is left. Raises: SandboxError."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxUnavailable(_NOT_FOUND)
+    await asyncio.to_thread(reap_stale)
+    bound = await asyncio.to_thread(survey, spec.source.root) if isinstance(spec.source, Bind) else None
+    engine = BubblewrapEngine(spec, bound)
+    try:
+        await to_the_end(engine.start(program))
+        yield engine
+    finally:
+        await to_the_end(engine.close())
+
+
+def _user_outside(bound: Bound | None) -> tuple[int, int] | None:
+    """Whom the sandbox's user is to the host; None: the user of this process, who is not root."""
+    if os.geteuid() != 0:
+        return None
+    if bound:
+        return bound.uid, bound.gid
+    number = _FIRST_UID + secrets.randbelow(_UIDS)
+    return number, number
+
+
+class BubblewrapEngine:
+    """One bwrap process and what it holds; qcode talks to it over pipes."""
+
+    workdir: str
+    scratch = SCRATCH
+    base = BASE
+
+    def __init__(self, spec: BubblewrapSpec, bound: Bound | None) -> None:
+        self._spec = spec
+        self._bound = bound
+        self._user = _user_outside(bound)
+        self._folder = Folder.make()
+        if self._user:
+            self._folder.root.chmod(0o711)
+        self._pipes = self._folder.root / "pipes"
+        for directory in (self._pipes, self._folder.root / "base.git"):
+            directory.mkdir(mode=0o755)
+        self.workdir = spec.workdir
+        self.name = f"bubblewrap:{self._folder.identity}"
+        self.first_tag = self._folder.first_tag
+        self._process: asyncio.subprocess.Process | None = None
+        self._connections = 0
+
+    async def start(self, program: str) -> None:
+        """Start it, and wait until it answers. Raises: SandboxError."""
+        spec = self._spec
+        group = await asyncio.to_thread(
+            lambda: cgroups.make(self._folder.name, memory_mb=spec.memory_mb, pids=spec.pids, cpus=spec.cpus)
+        )
+        for limit, instead in _WITHOUT.items():
+            if limit not in group.held:
+                spec.on_progress(f"no control group for {limit} can be made here: {instead}")
+        seen = await asyncio.to_thread(mounts, self._spec, self._folder.root, self._bound, group.counter)
+        with _memory_file(_filter()) as syscalls:
+            words = [*self._isolation(), "--seccomp", str(syscalls), *seen]
+            with _memory_file(b"".join(os.fsencode(word) + b"\0" for word in words)) as arguments:
+                command = [program, "--args", str(arguments), "--", *self._first_process("memory" in group.held)]
+                if self._user:
+                    uid, gid = self._user
+                    command = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *command]
+                self._process = await asyncio.create_subprocess_exec(
+                    "sh", "-c", _LAUNCH, "sh", *map(str, group.entries), ":", *command,
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                    cwd="/", env={"PATH": _PATH}, start_new_session=True, pass_fds=[arguments, syscalls],
+                )  # fmt: skip
+        self._say(script("bwrap_init.sh"))
+        if not await self._answers(_START_S):
+            raise SandboxUnavailable(f"bubblewrap cannot make the sandbox: {await self._last_words()}")
+
+    def _isolation(self) -> list[str]:
+        environment = {"PATH": _PATH, "HOME": HOME, "USER": "dev", **ENVIRONMENT, **self._spec.env}
+        settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
+        uid, gid = _INSIDE
+        return [
+            "--unshare-all", "--unshare-user", "--uid", str(uid), "--gid", str(gid), "--hostname", "box",
+            "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--as-pid-1", "--clearenv", *settings,
+        ]  # fmt: skip
+
+    def _first_process(self, memory_is_held: bool) -> list[str]:
+        spec = self._spec
+        data_kb = "unlimited" if memory_is_held else str(spec.memory_mb << 10)
+        file_kb = str(spec.disk_mb << 10) if self._bound else "unlimited"
+        return boot(PIPES, str(spec.open_files), str(spec.pids), data_kb, file_kb, BOOT, self.workdir)
+
+    async def connect(self, channel: Channel, kind: str) -> None:
+        if self._process is None or self._process.returncode is not None:
+            raise SandboxLost(f"{self.name} is gone: {await self.lost()}")
+        connection, name = self._pipe_pair()
+        try:
+            await connection.open(channel.feed, channel.ended)
+            self._say(b"open %b %b\n" % (name.encode(), kind.encode()))
+            there = await channel.opened(connection)
+        finally:
+            connection.forget_names()
+        if not there:
+            await channel.close()
+            raise SandboxError("no process can be started in the sandbox, or it has no bash")
+
+    def kill(self, tag: int) -> None:
+        asyncio.get_running_loop().run_in_executor(None, kill_tagged, tag, tag)
+
+    def kill_all(self) -> None:
+        # Those with tags first: the process that hears "all" may itself be waiting for room for a new one.
+        asyncio.get_running_loop().run_in_executor(None, self._folder.kill)
+        self._say(b"all\n")
+
+    async def lost(self) -> str:
+        if self._process is not None and self._process.returncode is None and await self._answers(_ANSWER_S):
+            return ""
+        if self._process is not None and self._process.returncode is None:
+            return "it does not answer"
+        return "its first process was killed from outside"
+
+    def check_path(self, path: str, *, writing: bool) -> None:
+        """Every path may be tried: what is inside is all there is."""
+
+    def complaint(self) -> str:
+        return ""
+
+    async def protect(self, made: str) -> None:
+        with cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)) as packed:
+            connection, name = self._pipe_pair()
+            ended = asyncio.Event()
+            try:
+                await connection.open(lambda data: _write(packed, data), ended.set)
+                self._say(f"pack {name} {made}\n".encode())
+                async with asyncio.timeout(_PACK_S):
+                    await ended.wait()
+            except TimeoutError:
+                raise SandboxError("the sandbox could not be set up: its tree could not be remembered") from None
+            finally:
+                await connection.close()
+            packed.seek(0)
+            await asyncio.to_thread(_unpack, packed, self._folder.root / "base.git")
+
+    async def close(self) -> None:
+        """End all that runs inside, and remove what was made for it."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            if process.stdin:
+                process.stdin.close()
+        await asyncio.to_thread(self._folder.kill)
+        await asyncio.to_thread(self._folder.remove)
+
+    def _pipe_pair(self) -> tuple[FifoConnection, str]:
+        self._connections += 1
+        name = f"{self._connections}"
+        return FifoConnection(self._pipes, name, owner=self._user), name
+
+    def _say(self, words: bytes) -> None:
+        if self._process and self._process.stdin and not self._process.stdin.is_closing():
+            self._process.stdin.write(words)
+
+    async def _answers(self, within_s: float) -> bool:
+        assert self._process and self._process.stdout
+        self._say(b"ping\n")
+        try:
+            async with asyncio.timeout(within_s):
+                return bool(await self._process.stdout.readline())
+        except TimeoutError:
+            return False
+
+    async def _last_words(self) -> str:
+        assert self._process and self._process.stderr
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                said = (await self._process.stderr.read(4000)).decode(errors="replace").strip()
+                return said.rsplit("\n", 1)[-1] or f"exit code {await self._process.wait()}"
+        return "it does not answer"
+
+
+def _filter() -> bytes:
+    machine = os.uname().machine
+    try:
+        return filter_program(machine)
+    except KeyError:
+        raise SandboxUnavailable(f"no filter of system calls is known for {machine}: use --sandbox docker") from None
+
+
+@contextlib.contextmanager
+def _memory_file(content: bytes) -> Iterator[int]:
+    """A descriptor to hand on, at the start of the content."""
+    with os.fdopen(os.memfd_create("qcode"), "w+b") as file:
+        file.write(content)
+        file.seek(0)
+        yield file.fileno()
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _unpack(packed: BinaryIO, folder: Path) -> None:
+    """Only directories and regular files, only below `folder`. Raises: SandboxError."""
+    with tarfile.open(fileobj=packed, mode="r|") as archive:
+        for member in archive:
+            target = folder / member.name
+            if ".." in target.parts or not target.is_relative_to(folder) or not (member.isdir() or member.isreg()):
+                raise SandboxError("the sandbox could not be set up: its memory of the tree holds strange files")
+            if member.isdir():
+                target.mkdir(exist_ok=True)
+            elif content := archive.extractfile(member):
+                with target.open("wb") as file:
+                    shutil.copyfileobj(content, file)

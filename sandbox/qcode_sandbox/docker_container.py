@@ -1,0 +1,129 @@
+"""Making and removing the container of a sandbox: what it sees, what it may, and its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from qcode_sandbox.bind import Bound
+from qcode_sandbox.docker_client import engine_errors, probe
+from qcode_sandbox.docker_reaper import labels
+from qcode_sandbox.environment import ENVIRONMENT, boot
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.seccomp import docker_profile
+from qcode_sandbox.specs import DockerSpec, Source
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+HOME = "/home/dev"
+PRIVATE = "/qcode"
+SCRATCH = f"{PRIVATE}/scratch"
+BASE = f"{PRIVATE}/base.git"
+
+_MB = 1 << 20
+_INODES_PER_MB = 256
+"""Of a file system in memory: each costs about 1 KB of the kernel's memory, which counts as the sandbox's."""
+_GONE_AFTER_S = 10.0
+
+
+def user_of(spec: DockerSpec, bound: Bound | None) -> str:
+    """Who commands run as: for a folder of the host its owner."""
+    return f"{bound.uid}:{bound.gid}" if bound else spec.user
+
+
+def keeper(user: str) -> str:
+    """Who owns what commands may not write: root, or where that is who they run as, somebody else."""
+    return "1:1" if user.startswith("0:") else "0:0"
+
+
+def _memory_mounts(spec: DockerSpec, user: str) -> dict[str, str]:
+    def options(megabytes: int, owner: str = "", mode: str = "755") -> str:
+        uid, _, gid = owner.partition(":")
+        whose = f"uid={uid},gid={gid}," if owner else ""
+        sizes = f"size={megabytes}m,nr_inodes={megabytes * _INODES_PER_MB}"
+        return f"rw,exec,nosuid,nodev,{sizes},{whose}mode={mode}"
+
+    mounts = {
+        PRIVATE: options(spec.disk_mb, keeper(user)),
+        SCRATCH: options(spec.disk_mb, user),
+        HOME: options(spec.tmp_mb, user),
+        "/tmp": options(spec.tmp_mb, mode="1777"),
+    }
+    if isinstance(spec.source, Source):
+        mounts[spec.workdir] = options(spec.disk_mb, user)
+    return mounts
+
+
+def _bind_mounts(spec: DockerSpec, bound: Bound | None) -> list[Any]:
+    from docker.types import Mount
+
+    if bound is None:
+        return []
+    names = [("", False), *((name, False) for name in bound.pinned), *((name, True) for name in bound.protected)]
+    return [
+        Mount(f"{spec.workdir}/{name}".rstrip("/"), str(bound.root / name), type="bind", read_only=read_only)
+        for name, read_only in names
+    ]
+
+
+def create(client: APIClient, spec: DockerSpec, image: str, name: str, bound: Bound | None) -> None:
+    """Make a container, not yet started; blocking. Raises: SandboxUnavailable."""
+    from docker.types import LogConfig, Ulimit
+
+    user = user_of(spec, bound)
+    limits = [
+        Ulimit(name="nofile", soft=spec.open_files, hard=spec.open_files),
+        Ulimit(name="core", soft=0, hard=0),
+    ]
+    if not isinstance(spec.source, Source):
+        limits.append(Ulimit(name="fsize", soft=spec.disk_mb * _MB, hard=spec.disk_mb * _MB))
+    host_config = client.create_host_config(
+        auto_remove=True,
+        network_mode=spec.network,
+        mem_limit=spec.memory_mb * _MB,
+        memswap_limit=spec.memory_mb * _MB,
+        nano_cpus=int(spec.cpus * 1e9),
+        pids_limit=spec.pids,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges", f"seccomp={docker_profile()}"],
+        read_only=spec.source is not None,
+        tmpfs=_memory_mounts(spec, user),
+        mounts=_bind_mounts(spec, bound),
+        ulimits=limits,
+        log_config=LogConfig(type="none"),
+    )
+    with engine_errors("the sandbox's container cannot be made"):
+        client.create_container(
+            image,
+            entrypoint=boot()[:1],
+            command=boot()[1:],
+            name=name,
+            user=user,
+            hostname="box" if spec.network == "none" else None,
+            environment={"HOME": HOME, **ENVIRONMENT, **spec.env},
+            labels=labels(spec.session),
+            stdin_open=True,
+            healthcheck={"test": ["NONE"]},
+            host_config=host_config,
+        )
+
+
+def remove(client: APIClient, name: str) -> None:
+    """Remove a container and wait until it is gone; that it already is does not matter."""
+    from docker.errors import APIError, NotFound
+
+    until = time.monotonic() + _GONE_AFTER_S
+    # An engine that is gone itself leaves the container to the next run's reaper.
+    with contextlib.suppress(SandboxError), engine_errors("the sandbox's container cannot be removed"):
+        probe()
+        while time.monotonic() < until:
+            try:
+                client.remove_container(name, force=True, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409:  # "removal of container is already in progress"
+                    raise
+                time.sleep(0.02)

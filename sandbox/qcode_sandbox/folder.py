@@ -1,0 +1,70 @@
+"""A private directory of a sandbox on the host, marked with its owner, and the removal of those that were left."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcode_sandbox import cgroups
+from qcode_sandbox.environment import TAG_BITS
+from qcode_sandbox.owner import Owner
+from qcode_sandbox.processes import kill_tagged
+
+_PREFIX = "qcode-box-"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """`root` is only this user's; the sandbox's processes carry tags from `first_tag` on; its control groups are
+    called `name`."""
+
+    root: Path
+    first_tag: int
+
+    @classmethod
+    def make(cls) -> "Folder":
+        """A new one. Raises: OSError."""
+        root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        folder = cls(root, secrets.randbits(40) << TAG_BITS)
+        (root / "owner").write_text(f"{Owner.current().text} {folder.first_tag}", encoding="utf-8")
+        return folder
+
+    @property
+    def identity(self) -> str:
+        return self.root.name.removeprefix(_PREFIX)
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    def kill(self) -> None:
+        """Kill all that carries a tag of this sandbox; blocking."""
+        kill_tagged(self.first_tag, self.first_tag + (1 << TAG_BITS))
+
+    def remove(self) -> None:
+        """Remove the directory and its control groups; blocking."""
+        cgroups.remove(self.root.name)
+        shutil.rmtree(self.root, ignore_errors=True)
+        if not self.root.exists():
+            return
+        # A command may have taken away the right to look into a directory.
+        for folder, names, _ in os.walk(self.root):
+            for name in names:
+                if not (path := Path(folder, name)).is_symlink():
+                    path.chmod(0o700)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def reap_stale() -> None:
+    """Kill and remove what sandboxes have left whose own process is gone; blocking."""
+    for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            text, first_tag = (root / "owner").read_text(encoding="utf-8").split()
+            owner = Owner.parse(text)
+            if owner and owner.is_gone() and root.lstat().st_uid == os.getuid():
+                left = Folder(root, int(first_tag))
+                left.kill()
+                left.remove()
