@@ -53,7 +53,7 @@ class LlamaBackend:
             self._process = EngineProcess(self._config)
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
-        """Yield deltas, then one Assistant. Closing it early stops the engine within a token.
+        """Yield deltas, then one Assistant. Closing it early, or `request.stopped`, stops the engine within a token.
 
         Raises: ContextOverflow, Refused, Unavailable, ModelFileError.
         """
@@ -71,7 +71,7 @@ class LlamaBackend:
                     yield EngineRestarted(error=death)
                 ask = protocol.Complete(process.next_id(), prompt, prefix if prompt.startswith(prefix) else "", body)
                 try:
-                    async with aclosing(self._answer(process, ask, Answer(request))) as items:
+                    async with aclosing(self._answer(process, ask, request)) as items:
                         async for item in items:
                             yield item
                     return
@@ -119,16 +119,24 @@ class LlamaBackend:
         return process
 
     async def _answer(
-        self, process: EngineProcess, ask: protocol.Complete, answer: Answer
+        self, process: EngineProcess, ask: protocol.Complete, request: Request
     ) -> AsyncGenerator[Delta | Assistant, None]:
+        answer = Answer(request)
+        stopped = False
         with process.ask(ask) as conversation:
             while True:
                 match await conversation.next(self._config.silence_limit_s):
                     case protocol.Text(text=text):
-                        for delta in answer.text(text):
+                        for delta in () if stopped else answer.text(text):
                             yield delta
+                        if not stopped and request.stopped():
+                            stopped = True
+                            process.cancel(ask.id)
                     case protocol.Progress() as at:
                         yield PrefillProgress(processed=at.processed, total=at.total, cached=at.cached)
+                    case protocol.Done() as done if stopped:
+                        yield answer.stop(usage=_usage(done))
+                        return
                     case protocol.Done() as done:
                         for item in answer.finish(stop=_STOPS[done.stop], usage=_usage(done)):
                             yield item

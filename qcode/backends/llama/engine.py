@@ -38,7 +38,7 @@ class EngineRefused(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """How a completion ended; counts in tokens. Of a cancelled one, `prompt` and `cached` may be 0: unknown."""
+    """How a completion ended; counts in tokens. Of one that was cancelled before its first token, all may be 0."""
 
     stop: Literal["end", "length", "cancelled"] = "cancelled"
     prompt: int = 0
@@ -68,7 +68,7 @@ class Engine:
             import xllamacpp
         except ImportError as error:
             raise EngineMissing(str(error)) from error
-        devices = [device for device in xllamacpp.get_device_info() if _is_gpu(device)]
+        devices = gpus(xllamacpp)
         self.speculates = load.speculation != "off"
         parameters = xllamacpp.CommonParams()
         _fill(parameters, load, gpu=bool(devices))
@@ -127,6 +127,7 @@ class Engine:
             "stream": True,
             "cache_prompt": True,
             "return_progress": True,
+            "timings_per_token": True,
             "id_slot": slot,
             "logit_bias": [[token, False] for token in self._never],
         }
@@ -173,8 +174,9 @@ def _fill(parameters: Any, load: Load, *, gpu: bool) -> None:
         parameters.slot_save_path = load.prefix_dir.rstrip("/") + "/"
 
 
-def _is_gpu(device: dict[str, Any]) -> bool:
-    return "GPU" in getattr(device["type"], "name", "")
+def gpus(xllamacpp: Any) -> list[dict[str, Any]]:
+    """The GPUs that the binding was built for and finds."""
+    return [device for device in xllamacpp.get_device_info() if "GPU" in getattr(device["type"], "name", "")]
 
 
 def _reason(answer: dict[str, Any]) -> str:

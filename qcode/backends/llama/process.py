@@ -108,7 +108,11 @@ class EngineProcess:
             with self._lock:
                 unfinished = self._conversations.pop(request.id, None) is not None
             if unfinished and not self.died:
-                self._outgoing.put(protocol.encode(protocol.Cancel(request.id)))
+                self.cancel(request.id)
+
+    def cancel(self, id: int) -> None:
+        """Stop the answer to a request; its Done still comes, with what was written until then."""
+        self._outgoing.put(protocol.encode(protocol.Cancel(id)))
 
     def next_id(self) -> int:
         """A number that no other request to this process has."""
