@@ -23,8 +23,15 @@ from nothing: a reader drops the deltas it has seen of it."""
 ToolChoice = Literal["auto", "required"]
 
 
+class Thinking(Frozen):
+    """Whether a model that can do both reasons before it answers, and for how many tokens at most."""
+
+    enabled: bool
+    budget: int | None = None
+
+
 class Sampling(Frozen):
-    """How the next token is chosen; None leaves a value to the engine."""
+    """How the next token is chosen; None leaves a value to the engine. `thinking` is None where there is no choice."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -32,6 +39,7 @@ class Sampling(Frozen):
     repetition_penalty: float | None = None
     max_tokens: int = 4096
     seed: int | None = None
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for name in [name for name in os.environ if name.startswith("QCODE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
+    # Other people's servers may run on this machine.
+    monkeypatch.setenv("QCODE_PORTS", "")
     for variable in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(variable, str(home / variable.lower()))
 

@@ -1,6 +1,7 @@
 """The registry of models: a data file of the package, read once."""
 
 import difflib
+import re
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,26 @@ def lookup(name: str) -> ModelCard | None:
         if wanted in {card.name, card.title.casefold(), card.repositories.huggingface.casefold()}:
             return card
     return None
+
+
+def recognise(name: str) -> ModelCard | None:
+    """The model that a server means by that name: a path, `qwen3-coder:30b`, `Qwen3-Coder-30B-A3B-Instruct-FP8`.
+
+    None where it could be several. What follows a model's own name there (quantisation, format) is passed over.
+    """
+    if (card := lookup(name) or card_of_file(Path(name))) is not None:
+        return card
+    bare = re.sub(r"^qcode/(.*)-\d+$", r"\1", name.casefold())
+    words = [word for word in re.split(r"[^a-z0-9.]+", Path(bare).name.removesuffix(".gguf")) if word]
+    best: dict[str, int] = {}
+    for card in load_registry():
+        own = card.name.split("-")
+        matched = sum(1 for a, b in zip(words, own, strict=False) if a == b)
+        # Either all of the model's own name, or a shorter name for it, such as qwen3-coder:30b.
+        if matched == len(own) or (matched == len(words) >= 2):
+            best[card.name] = matched
+    most = [name for name, matched in best.items() if matched == max(best.values())]
+    return lookup(most[0]) if len(most) == 1 else None
 
 
 def find(name: str) -> ModelCard:

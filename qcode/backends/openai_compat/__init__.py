@@ -2,5 +2,6 @@
 
 from qcode.backends.openai_compat.backend import OpenAIBackend
 from qcode.backends.openai_compat.client import Timeouts
+from qcode.backends.openai_compat.survey import Needs
 
-__all__ = ["OpenAIBackend", "Timeouts"]
+__all__ = ["Needs", "OpenAIBackend", "Timeouts"]
