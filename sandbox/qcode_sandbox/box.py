@@ -7,10 +7,9 @@ import posixpath
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import BinaryIO
 
-from qcode_sandbox import baseline, programs, snapshots
+from qcode_sandbox import baseline, programs
 from qcode_sandbox.channel import Call, Channel, Ending
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.engine import Engine
@@ -18,6 +17,7 @@ from qcode_sandbox.environment import TAG_BITS
 from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult, Restored
+from qcode_sandbox.snapshots import Snapshots
 
 CHANNELS = 8
 """Requests that run at once, the shell apart."""
@@ -41,8 +41,7 @@ class Box:
         self._open: set[Channel] = set()
         self._slots = asyncio.Semaphore(CHANNELS)
         self._shell_lock = asyncio.Lock()
-        self._tree_lock = asyncio.Lock()
-        self._snapshots: dict[str, None] = {}
+        self._snapshots = Snapshots(engine, self.run)
         self._shell: Channel | None = None
         self._directory = engine.workdir
         self._oom_kills = 0
@@ -140,34 +139,10 @@ class Box:
         return data.decode(errors="surrogateescape")
 
     async def snapshot(self) -> str:
-        async with self._tree_lock:
-            tree, size = (await self._on_tree(snapshots.take)).split(maxsplit=1)
-            self._snapshots.pop(tree, None)
-            self._snapshots[tree] = None
-            if int(size.split()[0]) > snapshots.KILOBYTES:
-                self._snapshots = dict.fromkeys(list(self._snapshots)[len(self._snapshots) // 2 :])
-                await self._on_tree(partial(snapshots.forget, list(self._snapshots)))
-            return tree
+        return await self._snapshots.take()
 
     async def restore(self, snapshot: str) -> Restored:
-        async with self._tree_lock:
-            said = await self._on_tree(partial(snapshots.restore, snapshot))
-            before, _, changed = said.partition("\n")
-            self._snapshots[before] = None
-            return Restored(before, tuple(filter(None, changed.split("\0"))))
-
-    async def _on_tree(self, program: Callable[..., str]) -> str:
-        """What a program of `snapshots` puts out. Raises: SandboxError."""
-        place = {"workdir": self.workdir, "repository": self._engine.base, "scratch": self._engine.scratch}
-        output = Output(2 * baseline.PATCH_LIMIT)
-        result = await self.run(program(**place), timeout_s=PATCH_TIMEOUT_S, output=output)
-        text = output.raw().decode(errors="surrogateescape")
-        if result.exit_code:
-            why = "it took too long" if result.timed_out else text.strip()[-500:]
-            if why.endswith("gone"):
-                why = "it is no longer kept"
-            raise SandboxError(f"a snapshot of the tree cannot be taken or restored: {why}")
-        return text
+        return await self._snapshots.restore(snapshot)
 
     async def run(
         self,

@@ -1,17 +1,70 @@
-"""Bash programs that remember the tree at many moments, and bring it back to one of them.
+"""Remembers the tree at many moments, and brings it back to one of them.
 
 The objects and the index stand in the sandbox's scratch directory: the index knows the files' times, so that only what
 changed is read, and a content that was there before is stored no second time. What is remembered is what a patch would
 have: no ignored files, no large new ones, nothing of `.git`.
 """
 
+import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from qcode_sandbox import baseline
+from qcode_sandbox.engine import Engine
+from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.output import Output
+from qcode_sandbox.protocol import ExecResult, Restored
 
 KILOBYTES = 256_000
 """Of objects that are kept; beyond it the older half of what is remembered goes."""
+
+_SECONDS = 300.0
+_OUTPUT = 32_000_000
+
+
+class Snapshots:
+    """Those of one sandbox, taken one at a time."""
+
+    def __init__(self, engine: Engine, run: Callable[..., Awaitable[ExecResult]]) -> None:
+        """`run` runs a program as `Box.run` does."""
+        self._engine = engine
+        self._run = run
+        self._lock = asyncio.Lock()
+        self._kept: dict[str, None] = {}
+
+    async def take(self) -> str:
+        """As `Sandbox.snapshot`."""
+        async with self._lock:
+            tree, size = (await self._output(take)).split(maxsplit=1)
+            self._keep(tree)
+            if int(size.split()[0]) > KILOBYTES:
+                self._kept = dict.fromkeys(list(self._kept)[len(self._kept) // 2 :])
+                await self._output(partial(forget, list(self._kept)))
+            return tree
+
+    async def restore(self, snapshot: str) -> Restored:
+        """As `Sandbox.restore`."""
+        async with self._lock:
+            before, _, changed = (await self._output(partial(restore, snapshot))).partition("\n")
+            self._keep(before)
+            return Restored(before, tuple(filter(None, changed.split("\0"))))
+
+    def _keep(self, tree: str) -> None:
+        self._kept.pop(tree, None)
+        self._kept[tree] = None
+
+    async def _output(self, program: Callable[..., str]) -> str:
+        """What a program puts out. Raises: SandboxError."""
+        engine = self._engine
+        text = program(workdir=engine.workdir, repository=engine.base, scratch=engine.scratch)
+        output = Output(_OUTPUT)
+        result = await self._run(text, timeout_s=_SECONDS, output=output)
+        said = output.raw().decode(errors="surrogateescape")
+        if result.exit_code:
+            why = "it took too long" if result.timed_out else said.strip()[-500:]
+            raise SandboxError(f"the tree cannot be remembered or brought back: {why}")
+        return said
 
 
 def take(*, workdir: str, repository: str, scratch: str) -> str:
@@ -25,7 +78,7 @@ def restore(tree: str, *, workdir: str, repository: str, scratch: str) -> str:
         _staged(workdir, repository, scratch)
         + f"""
 tree={shlex.quote(tree)}
-git cat-file -e "$tree^{{tree}}" 2>/dev/null || {{ echo gone; exit 1; }}
+git cat-file -e "$tree^{{tree}}" 2>/dev/null || {{ echo "it is no longer kept"; exit 1; }}
 git diff-tree -r -z --name-only --no-renames "$now" "$tree" >"$work/changed" 2>"$errors" || fail
 git read-tree --reset -u "$tree" 2>"$errors" || fail
 cat "$work/changed"
@@ -57,8 +110,27 @@ def _staged(workdir: str, repository: str, scratch: str) -> str:
         + """
 # A program that was killed may have left its lock; only one of these runs at a time.
 rm -f -- "$GIT_INDEX_FILE.lock"
+
+# git compares times in seconds, and what was changed may have its time set back. What the kernel saw change since the
+# last time is read, whatever it looks like; where this find cannot tell, all is read.
+touch "$store/began"
+find . -name .git -prune -o -type f -newercm "$store/since" -print0 >"$work/touched" 2>/dev/null ||
+  rm -f -- "$GIT_INDEX_FILE"
 [[ -f $GIT_INDEX_FILE ]] || git read-tree HEAD 2>"$errors" || fail
 """
         + baseline.stage()
-        + 'now=$(git write-tree 2>"$errors") && echo "$now" || fail\n'
+        + """
+mapfile -d '' -t names <"$work/touched"
+again=()
+for name in "${names[@]}"; do
+  name=${name#./}
+  [[ -n ${known["$name"]} && -f $name ]] && again+=("$name")
+done
+if ((${#again[@]})); then
+  printf '%s\\0' "${again[@]}" >"$work/again"
+  git update-index -z --force-remove --stdin <"$work/again" 2>"$errors" || fail
+  git update-index -z --add --stdin <"$work/again" 2>"$errors" || fail
+fi
+"""
+        + 'now=$(git write-tree 2>"$errors") && mv -f -- "$store/began" "$store/since" && echo "$now" || fail\n'
     )

@@ -1,0 +1,119 @@
+"""A sandbox's tree can be brought back to what it was, whatever a command did to it."""
+
+import asyncio
+import os
+
+import pytest
+
+from qcode_sandbox import Sandbox, SandboxError
+
+from .conftest import OpenBox
+
+SOON = 60.0
+_LIST = "find . -name .git -prune -o \\( -type f -o -type l \\) -printf '%p %m %l ' -exec md5sum {} ';' 2>&1 | sort"
+
+
+async def listing(box: Sandbox) -> str:
+    """Names, modes, links and contents of all files outside .git."""
+    return (await box.exec(_LIST, timeout_s=SOON)).output
+
+
+CHANGES = [
+    "echo more >> README.md",
+    "rm calc/add.py; rmdir calc 2>/dev/null || true",
+    "mkdir -p new/deep; echo x > 'new/deep/a file'; printf 'odd' > $'new/li\\nne'",
+    "rm -rf calc; echo now a file > calc",
+    "rm README.md; mkdir README.md; echo x > README.md/inner",
+    "chmod +x no-newline.txt; chmod -x run.sh",
+    "rm link; ln -s calc link; rm away; echo file > away",
+    "printf '\\0\\1\\2' > calc/blob.bin; echo y > keep.log",
+    "mv calc renamed; mv run.sh ran.sh",
+    "git config core.hooksPath hooks; mkdir -p hooks; printf '#!/bin/sh\\ntouch ran-a-hook' > hooks/post-checkout; "
+    "chmod +x hooks/post-checkout; printf '*.txt filter=evil eol=crlf\\n' > .gitattributes; "
+    "git config filter.evil.smudge 'touch smudged; cat'; git config filter.evil.clean 'touch cleaned; cat'",
+]
+
+
+async def test_every_change_is_taken_back(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        start = await box.snapshot()
+        seen = await listing(box)
+        for change in CHANGES:
+            ran = await box.exec(change, timeout_s=SOON)
+            assert ran.exit_code == 0, ran.output
+            assert await listing(box) != seen
+            restored = await box.restore(start)
+            assert restored.changed and restored.before != start
+            assert await listing(box) == seen, change
+        assert await box.snapshot() == start
+        assert await box.patch() == ""
+
+
+async def test_each_of_many_moments_can_be_gone_back_to_and_forth(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        moments = []
+        for number in range(6):
+            await box.exec(
+                f"echo {number} >> steps.txt; echo {number} > f{number}; rm -f f{number - 2}", timeout_s=SOON
+            )
+            moments.append((await box.snapshot(), await listing(box)))
+        for place in (2, 5, 0, 3):
+            snapshot, seen = moments[place]
+            await box.restore(snapshot)
+            assert await listing(box) == seen
+
+
+async def test_going_back_can_itself_be_taken_back(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        start = await box.snapshot()
+        await box.exec("echo unsaved > work.txt", timeout_s=SOON)
+        restored = await box.restore(start)
+        assert restored.changed == ("work.txt",)
+        await box.restore(restored.before)
+        assert await box.read("work.txt") == b"unsaved\n"
+
+
+async def test_what_git_ignores_stays(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        start = await box.snapshot()
+        await box.exec("mkdir build; echo x > build/out; echo x > some.log; echo y > keep.log", timeout_s=SOON)
+        assert (await box.restore(start)).changed == ("keep.log",)
+        assert await box.read("build/out") == b"x\n"
+
+
+async def test_a_change_within_the_same_moment_and_of_the_same_size_is_seen(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        await box.exec("echo one > t; touch -d 2001-01-01 t", timeout_s=SOON)
+        one = await box.snapshot()
+        await box.exec("echo two > t; touch -d 2001-01-01 t", timeout_s=SOON)
+        assert await box.snapshot() != one
+        await box.restore(one)
+        assert await box.read("t") == b"one\n"
+
+
+async def test_what_was_never_remembered_is_an_error_and_changes_nothing(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        await box.snapshot()
+        before = await listing(box)
+        for wrong in ("0" * 40, "HEAD; touch owned", "--help"):
+            with pytest.raises(SandboxError, match="no longer kept"):
+                await box.restore(wrong)
+        assert await listing(box) == before
+
+
+async def test_snapshots_at_once_do_not_disturb_each_other(open_box: OpenBox) -> None:
+    async with open_box() as box:
+        taken = await asyncio.gather(*(box.snapshot() for _ in range(5)))
+        assert len(set(taken)) == 1
+
+
+async def test_a_command_that_breaks_the_index_loses_no_more_than_it(open_box: OpenBox, sandbox_kind: str) -> None:
+    if sandbox_kind == "host":
+        pytest.skip("nothing keeps a command on the host from writing anywhere")
+    async with open_box() as box:
+        await box.snapshot()
+        found = (await box.exec("find / -name index -path '*steps*' -user $(id -u) 2>/dev/null", timeout_s=SOON)).output
+        await box.exec(f"echo rubbish > {found.strip() or os.devnull}", timeout_s=SOON)
+        with pytest.raises(SandboxError):
+            await box.snapshot()
+        assert await box.patch() == ""
