@@ -30,7 +30,12 @@ class Precheck:
         self._sandbox = sandbox
         self._look: Look | None = None
         self._task: asyncio.Task[None] | None = None
-        self._begin_anew()
+        self._call = object()
+        self._name = ""
+        self._arguments: dict[str, Any] = {}
+        self._words: str | None = None
+        self._alone = True
+        self._due = False
 
     async def __aenter__(self) -> "Precheck":
         return self
@@ -48,8 +53,7 @@ class Precheck:
         """Take in what was just written."""
         match delta:
             case ToolCallDelta(name=name) if name:
-                if self._name and self._toolset.effect(self._name, self._arguments) is not Effect.READ:
-                    self._alone = False
+                self._alone = self._alone and not self._may_change()
                 self._begin_call(name)
                 self._begin_check()
             case ArgumentDone(argument=argument, value=value):
@@ -76,9 +80,16 @@ class Precheck:
     def _begin_call(self, name: str) -> None:
         self._call = object()
         self._name = name
-        self._arguments: dict[str, Any] = {}
-        self._words: str | None = None
+        self._arguments = {}
+        self._words = None
         self._due = False
+
+    def _may_change(self) -> bool:
+        """Whether the call so far, if there is one, can change what a later one finds; yes where it is not known."""
+        spec = self._toolset.spec(self._name)
+        if spec is None or spec.effect is Effect.READ:
+            return False
+        return not self._arguments or self._toolset.effect(self._name, self._arguments) is not Effect.READ
 
     def _begin_check(self) -> None:
         self._due = self._alone

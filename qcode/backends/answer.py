@@ -78,11 +78,12 @@ class Answer:
         yield self._assistant(self._parser.result(), stop=stop, usage=usage)
 
     def stop(self, *, usage: Usage) -> Assistant:
-        """The answer as far as it came, where it is stopped: a call that began has the arguments that are complete."""
-        parsed = self._parser.result()
-        self._calls.update(self._begun)
-        stopped = usage.model_copy(update={"stopped_calls": usage.stopped_calls + len(self._begun)})
-        return self._assistant(parsed, stop=Stop.CANCELLED, usage=stopped)
+        """The answer as far as it came, where it is stopped: its last call has the arguments that are complete."""
+        last = self._begun.get(self._places - 1)
+        if last is not None:
+            self._calls[self._places - 1] = last
+        stopped = usage.model_copy(update={"stopped_calls": usage.stopped_calls + (last is not None)})
+        return self._assistant(self._parser.result(), stop=Stop.CANCELLED, usage=stopped)
 
     def _assistant(self, parsed: Parsed, *, stop: Stop, usage: Usage) -> Assistant:
         calls = self._numbered()

@@ -112,6 +112,9 @@ class OpenAIBackend:
             while (chunk := await self._next(stream, reader, patience)) is not _END:
                 for delta in reader.read(chunk):
                     yield delta
+                if request.stopped() and not reader.finished:
+                    yield reader.stop()
+                    return
             await self._survey.settle()
             for item in reader.finish(stream.response.headers.get("content-type", "")):
                 if isinstance(item, Assistant):

@@ -3,10 +3,11 @@
 Calls come parsed (`delta.tool_calls`, their arguments as JSON in pieces, or as an object) or as text in
 `delta.content`; the text always goes through the codec, so a server may do either, or both in one answer. A parsed call
 is judged when the answer ends: one that cannot be understood becomes a problem for the model and leaves no trace in the
-history.
+history. Before that each of its arguments is told as soon as it is complete.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from qcode.backends.answer import Answer
 from qcode.backends.openai_compat import faults
 from qcode.backends.openai_compat.arguments import BadArguments, as_declared, characters, decoded
 from qcode.codec import ParsedCall
+from qcode.codec.members import Members
 from qcode.codec.schema import functions
 from qcode.errors import Refused, Unavailable
 from qcode.events import PrefillProgress, ToolCallDelta
@@ -29,11 +31,16 @@ class _Call:
     id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
+    members: Members = field(default_factory=Members)
     whole: dict[str, Any] | None = None
 
     @property
     def arguments(self) -> str | dict[str, Any]:
         return "".join(self.pieces) if self.whole is None else self.whole
+
+    @property
+    def complete(self) -> bool:
+        return self.whole is not None or self.members.closed
 
 
 class ChunkReader:
@@ -47,6 +54,7 @@ class ChunkReader:
         self._finish: str | None = None
         self._half = ""
         self._usage = Usage(requests=1)
+        self._written = 0
         self.begun = False
         """A token has come."""
         self.heard_any = False
@@ -75,6 +83,7 @@ class ChunkReader:
         # A server that ignores "stream" puts the whole message where a delta belongs.
         delta = choice.get("delta") or choice.get("message")
         if isinstance(delta, Mapping):
+            self._written += 1
             yield from self._read_delta(delta)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
             self._finish = reason
@@ -99,6 +108,18 @@ class ChunkReader:
         for call in self._calls.values():
             self._judge(call)
         yield from self._answer.finish(stop=stop, usage=self._usage)
+
+    def stop(self) -> Assistant:
+        """The answer as far as it came, for one that is stopped. Where the server has not told its usage by then, the
+        tokens written are those that came: servers send about one in a chunk."""
+        last = next(reversed(self._calls.values()), None)
+        for call in self._calls.values():
+            if call is not last or call.complete:
+                self._judge(call)
+        usage = self._usage
+        return self._answer.stop(
+            usage=usage.model_copy(update={"completion_tokens": max(usage.completion_tokens, self._written)})
+        )
 
     def _read_delta(self, delta: Mapping[str, Any]) -> Iterator[Delta]:
         for name in ("reasoning_content", "reasoning"):
@@ -135,13 +156,21 @@ class ChunkReader:
             return
         if isinstance(name := function.get("name"), str) and name and not call.name:
             call.name = characters(name)
-            yield ToolCallDelta(index=call.place, name=call.name)
+            yield from self._answer.begin(call.place, call.name, id=call.id)
         match function.get("arguments"):
             case str(piece) if piece:
                 call.pieces.append(piece)
                 yield ToolCallDelta(index=call.place, text=characters(piece))
+                for member in call.members.feed(piece):
+                    yield from self._read_arguments(call, f"{{{member}}}")
             case dict(whole):
                 call.whole = whole
+                yield from self._read_arguments(call, whole)
+
+    def _read_arguments(self, call: _Call, complete: str | dict[str, Any]) -> Iterator[Delta]:
+        with suppress(BadArguments):  # The whole is judged at the end.
+            for name, value in self._decoded(call.name.strip(), complete).items():
+                yield from self._answer.argument(call.place, name, value)
 
     def _judge(self, call: _Call) -> None:
         name = call.name.strip()
@@ -149,9 +178,7 @@ class ChunkReader:
             self._answer.problem("A tool call without a name was not run: write the whole call again.")
             return
         try:
-            arguments = decoded(call.arguments)
-            if function := self._functions.get(name):
-                arguments = as_declared(arguments, function)
+            arguments = self._decoded(name, call.arguments)
         except BadArguments as error:
             cause = "the answer was cut at its length limit" if self._finish == "length" else str(error)
             self._answer.problem(
@@ -159,6 +186,11 @@ class ChunkReader:
             )
             return
         self._answer.call(call.place, ParsedCall(name, arguments), id=call.id)
+
+    def _decoded(self, name: str, arguments: str | dict[str, Any]) -> dict[str, Any]:
+        given = decoded(arguments)
+        function = self._functions.get(name)
+        return as_declared(given, function) if function else given
 
     def _read_usage(self, chunk: Mapping[str, Any]) -> None:
         usage = chunk.get("usage")
