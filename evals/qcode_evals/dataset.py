@@ -70,6 +70,8 @@ class Environment(Foreign):
     source: SdistSource | FilesSource
     env_install: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
+    pre_test: str | None = None
+    """Line of the script that starts what the tests need running, such as a server."""
     test_files: tuple[str, ...] = ()
     timeout_s: float = Field(default=1800.0, gt=0)
 

@@ -1,14 +1,17 @@
-"""Judge one patch in a fresh sandbox: apply it, run the row's tests, read what they say.
+"""Judge one patch in a fresh sandbox: apply it, run the row's tests, believe what log, report and exit code agree on.
 
-The log is cut between marks that nobody could know when the patch was written, and the exit code of the tests is the
-one that the container reports, not one that the log claims.
+The log is cut between marks that nobody could know when the patch was written, the report comes from the tests' own
+process (evidence.py), and the exit code is the one that the container tells, not one that the log claims.
 """
 
-import secrets
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from qcode_evals import evidence
 from qcode_evals.dataset import Instance
+from qcode_evals.evidence import Report, Seal
 from qcode_evals.logparse import Status, Statuses, parse, status_of
 from qcode_evals.patches import Removed, changed_paths, protected, without_protected
 from qcode_sandbox.protocol import ExecResult, Sandbox
@@ -19,6 +22,7 @@ _APPLY_S = 120.0
 
 # Set for agents in every sandbox; a test suite's own results depend on them (pytest's on CI).
 _UNSET = "-u CI -u TERM -u PYTHONDONTWRITEBYTECODE"
+_START, _END = ">>>>> Start Test Output", ">>>>> End Test Output"
 _LOG_LIMIT = 50_000_000
 """Characters of a test log that are kept; what comes after is dropped, and with it the end mark."""
 
@@ -60,22 +64,57 @@ class Grade:
     seconds: float = 0.0
 
 
-def marked_script(script: str, token: str) -> str:
+_KILL_STRANGERS = """\
+qcode_kin=" $$ "
+qcode_found=
+while [[ $qcode_found != "$qcode_kin" ]]; do
+  qcode_found=$qcode_kin
+  for qcode_process in /proc/[0-9]*; do
+    while read -r qcode_field qcode_value; do
+      [[ $qcode_field == PPid: ]] || continue
+      [[ $qcode_kin == *" $qcode_value "* && $qcode_kin != *" ${qcode_process#/proc/} "* ]] &&
+        qcode_kin+="${qcode_process#/proc/} "
+      break
+    done <"$qcode_process/status"
+  done
+done
+for qcode_process in /proc/[0-9]*; do
+  [[ " KNOWN $qcode_kin " == *" ${qcode_process#/proc/} "* ]] || kill -9 "${qcode_process#/proc/}"
+done"""
+"""Kills all that neither was there before nor descends from this shell: what a build left running, so that nothing
+watches the tests begin. It comes before `pre_test`, where a row starts the servers of its tests."""
+
+
+def marked_script(
+    script: str, seal: Seal, *, known: str = "", additions: Sequence[str] = (), pre_test: str | None = None
+) -> str:
     """The row's script up to the end of its tests, with marks of ours, leaving with the tests' exit code.
 
-    In braces, so that bash has read all of it before the first command runs and a test cannot change what follows.
+    Before the tests it says that it is ready, and waits for the witness. In braces, so that bash has read all of it
+    before the first command runs and a test cannot change what follows. `known` are the processes that stay.
     """
     lines = script.split("\n")
-    start = next(index for index, line in enumerate(lines) if ">>>>> Start Test Output" in line)
-    end = next(index for index, line in enumerate(lines) if ">>>>> End Test Output" in line)
+    start = next(index for index, line in enumerate(lines) if _START in line)
+    end = next(index for index, line in enumerate(lines) if _END in line)
+    servers = lines.index(pre_test, 0, start) if pre_test in lines[:start] else start
+    restore = 'for qcode_option in e u x; do [[ $qcode_options == *$qcode_option* ]] && set "-$qcode_option"; done'
     return "\n".join(
         [
             "{",
-            *lines[:start],
-            f"printf '\\n%s\\n' {token}-start",
+            *lines[:servers],
+            "{ qcode_options=$-; set +eux; } 2>/dev/null",
+            f"{{\n{_KILL_STRANGERS.replace('KNOWN', known)}\n}} 2>/dev/null",
+            restore,
+            *lines[servers:start],
+            "{ qcode_options=$-; set +eux; } 2>/dev/null",
+            f"printf '\\n%s\\n' {seal.token}-ready",
+            f"until [[ -e {seal.folder}/key ]]; do sleep 0.02; done",
+            *additions,
+            f"printf '%s\\n' {seal.token}-start",
+            restore,
             *lines[start + 1 : end],
-            "qcode_status=$?",
-            f"printf '\\n%s\\n' {token}-end",
+            "{ qcode_status=$?; set +x; } 2>/dev/null",
+            f"printf '\\n%s\\n' {seal.token}-end",
             'exit "$qcode_status"',
             "}",
             "",
@@ -95,30 +134,45 @@ def section_of(log: str, token: str) -> str | None:
 
 def _official_log(log: str, token: str, exit_code: int | None) -> str:
     """The log with SWE-bench's marks in place of ours."""
-    text = log.replace(f"{token}-start", ">>>>> Start Test Output").replace(f"{token}-end", ">>>>> End Test Output")
+    text = log.replace(f"{token}-ready\n", "").replace(f"{token}-start", _START).replace(f"{token}-end", _END)
     return text if exit_code is None else f"{text.rstrip()}\n>>>>> Test Exit Code: {exit_code}\n"
 
 
-def _split(names: tuple[str, ...], statuses: Statuses, *, skipped_is_fine: bool) -> Split:
+def _split(names: tuple[str, ...], statuses: Statuses, said: Mapping[str, set[Status]], *, skipped: bool) -> Split:
+    """`skipped`: whether a skipped test is as it should be."""
     split = Split()
     for name in names:
         status = status_of(name, statuses)
-        good = status is not None and (status.passes or (skipped_is_fine and status is Status.SKIPPED))
-        (split.success if good else split.failure).append(name)
+        good = status is not None and (status.passes or (skipped and status is Status.SKIPPED))
+        (split.success if good and status in _said_of(name, said) else split.failure).append(name)
     return split
 
 
-def judge(instance: Instance, section: str, exit_code: int) -> Grade:
-    """Resolved if every listed test went as it should and the exit code fits what the log says."""
+def _said_of(name: str, said: Mapping[str, set[Status]]) -> set[Status]:
+    """What the report says of a listed test; a name that was cut in its parameters stands for all that begin so."""
+    if name in said or name.count("[") <= name.count("]"):
+        return said.get(name, set())
+    return set[Status]().union(*(statuses for other, statuses in said.items() if other.startswith(name)))
+
+
+def judge(instance: Instance, section: str, exit_code: int, report: Report | None) -> Grade:
+    """Resolved if log, report and exit code agree that every listed test went as it should."""
     statuses = parse(instance.log_parser, section)
+    said = report.statuses(instance.log_parser) if report else {}
     grade = Grade(
         Verdict.UNRESOLVED,
         reason="",
-        fail_to_pass=_split(instance.fail_to_pass, statuses, skipped_is_fine=False),
-        pass_to_pass=_split(instance.pass_to_pass, statuses, skipped_is_fine=True),
+        fail_to_pass=_split(instance.fail_to_pass, statuses, said, skipped=False),
+        pass_to_pass=_split(instance.pass_to_pass, statuses, said, skipped=True),
         exit_code=exit_code,
     )
-    if grade.fail_to_pass.failure or grade.pass_to_pass.failure:
+    if report is None:
+        grade.reason = f"the test process ended with exit code {exit_code} before it had reported its results"
+    elif report.fault is not None:
+        grade.reason = report.fault
+    elif report.exit_code not in {None, exit_code}:
+        grade.reason = f"the tests reported exit code {report.exit_code}, and ended with {exit_code}"
+    elif grade.fail_to_pass.failure or grade.pass_to_pass.failure:
         grade.reason = f"FAIL_TO_PASS {grade.fail_to_pass}, PASS_TO_PASS {grade.pass_to_pass}"
     elif exit_code not in {0, 1}:
         grade.reason = f"the log looks good, but the tests ended with exit code {exit_code}"
@@ -154,45 +208,89 @@ def tests_of(instance: Instance) -> frozenset[str]:
     return frozenset(instance.environment.test_files) | frozenset(changed_paths(instance.test_patch))
 
 
+class _Log:
+    """Output of the box as it comes, up to a limit; what comes after is dropped, and with it the end mark."""
+
+    def __init__(self, mark: str) -> None:
+        """`mark` sets `ready`."""
+        self.ready = asyncio.Event()
+        self._mark = mark
+        self._tail = ""
+        self._pieces: list[str] = []
+        self._size = 0
+
+    def add(self, text: str) -> None:
+        if not self.ready.is_set():
+            if self._mark in self._tail + text:
+                self.ready.set()
+            self._tail = (self._tail + text)[-len(self._mark) :]
+        if self._size < _LOG_LIMIT:
+            self._pieces.append(text)
+            self._size += len(text)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+async def _processes(sandbox: Sandbox) -> str:
+    """Numbers of the processes in the box, in one line. Raises: SandboxError."""
+    return (await sandbox.exec("cd /proc && echo [0-9]*", timeout_s=_APPLY_S)).output.strip()
+
+
 async def grade(instance: Instance, patch: str, sandbox: Sandbox) -> Grade:
     """Judge a patch in a sandbox that was just opened from the row's image, and that is thrown away afterwards.
 
     Raises: SandboxError if the sandbox fails; that says nothing about the patch.
     """
+    known = await _processes(sandbox)
     kept, removed = without_protected(patch, tests=tests_of(instance))
     if kept.strip() and (why := await _apply(instance, kept, sandbox)):
         return Grade(Verdict.PATCH_FAILED, why, removed=removed)
-    token = f"qcode-{secrets.token_hex(16)}"
-    await sandbox.write(_SCRIPT_FILE, marked_script(instance.eval_script, token).encode())
-    pieces: list[str] = []
-    size = 0
+    seal = Seal()
+    log = _Log(f"{seal.token}-ready\n")
+    additions = evidence.lines(seal, instance.log_parser)
+    pre_test = instance.environment.pre_test
+    script = marked_script(instance.eval_script, seal, known=known, additions=additions, pre_test=pre_test)
+    await sandbox.write(_SCRIPT_FILE, script.encode("utf-8", "surrogateescape"))
+    result = await _run(instance, sandbox, seal, log)
+    grade = _verdict(instance, log.text, seal, result)
+    grade.removed = removed
+    grade.seconds = result.duration_s
+    grade.log = _official_log(grade.log or log.text, seal.token, grade.exit_code)
+    return grade
 
-    def keep(text: str) -> None:
-        nonlocal size
-        if size < _LOG_LIMIT:
-            pieces.append(text)
-            size += len(text)
 
-    limit = instance.environment.timeout_s
-    result = await sandbox.exec(
-        f"exec env {_UNSET} bash {_SCRIPT_FILE}",
-        timeout_s=limit,
-        cwd=instance.environment.workdir,
-        on_output=keep,
+async def _run(instance: Instance, sandbox: Sandbox, seal: Seal, log: _Log) -> ExecResult:
+    """Run the script, and send the witness as soon as it is ready for it. Raises: SandboxError."""
+    running = asyncio.ensure_future(
+        sandbox.exec(
+            f"exec env {_UNSET} bash {_SCRIPT_FILE}",
+            timeout_s=instance.environment.timeout_s,
+            cwd=instance.environment.workdir,
+            on_output=log.add,
+        )
     )
-    log = "".join(pieces)
-    verdict = _verdict(instance, log, token, result)
-    verdict.removed = removed
-    verdict.seconds = result.duration_s
-    verdict.log = _official_log(log, token, verdict.exit_code)
-    return verdict
+    ready = asyncio.ensure_future(log.ready.wait())
+    try:
+        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await evidence.send_witness(sandbox, seal, instance.log_parser)
+        return await running
+    finally:
+        running.cancel()
+        ready.cancel()
+        await asyncio.wait({running, ready})
 
 
-def _verdict(instance: Instance, log: str, token: str, result: ExecResult) -> Grade:
+def _verdict(instance: Instance, log: str, seal: Seal, result: ExecResult) -> Grade:
     if result.timed_out:
         return Grade(Verdict.TEST_TIMEOUT, f"the tests did not end within {instance.environment.timeout_s:g} s")
-    section = section_of(log, token)
+    section = section_of(log, seal.token)
     if section is None:
         memory = " (out of memory)" if result.oom_killed else ""
         return Grade(Verdict.UNRESOLVED, f"the tests broke off with exit code {result.exit_code}{memory}")
-    return judge(instance, section, result.exit_code)
+    plain, report = evidence.report_in(section, seal)
+    grade = judge(instance, plain, result.exit_code, report)
+    grade.log = log.replace(section, plain) if report else log
+    return grade

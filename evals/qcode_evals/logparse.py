@@ -118,7 +118,59 @@ def _sympy(log: str) -> Statuses:
     return statuses
 
 
+def _matplotlib(log: str) -> Statuses:
+    """Two members of an enumeration are written as their numbers."""
+    return _pytest(log.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3"))
+
+
+_DJANGO_ENDINGS = {
+    " ... ok": Status.PASSED, " ... OK": Status.PASSED, " ...  OK": Status.PASSED, " ... FAIL": Status.FAILED,
+    " ... ERROR": Status.ERROR,
+}  # fmt: skip
+_DJANGO_HEADINGS = {"FAIL:": Status.FAILED, "ERROR:": Status.ERROR}
+_DJANGO_NOISE = [
+    re.compile(rf"^(.*?)\s\.\.\.\s{noise}\nok$", re.MULTILINE)
+    for noise in (
+        r"Testing against Django installed in (?s:.*?) silenced\)\.", r"Internal Server Error: /.*/",
+        r"System check identified no issues \(0 silenced\)",
+    )
+]  # fmt: skip
+_DJANGO_GLUED = "Applying sites.0002_alter_domain_unique...test_no_migrations"
+_DJANGO_VERSION = "--version is equivalent to version"
+
+
+def _django(log: str) -> Statuses:
+    """Lines of unittest with verbosity 2: "test_name (class) ... ok", or its docstring in place of the name.
+
+    What a test writes may stand between the dots and the "ok"; then the last name before it is meant.
+    """
+    statuses: Statuses = {}
+    last: str | None = None
+    for raw in log.split("\n"):
+        line = raw.strip()
+        if _DJANGO_VERSION in line:
+            statuses[_DJANGO_VERSION] = Status.PASSED
+        if " ... " in line:
+            last = line.split(" ... ")[0]
+        for ending, status in _DJANGO_ENDINGS.items():
+            if line.endswith(ending):
+                named = line.split("...", 1)[1].strip() if line.startswith(_DJANGO_GLUED) else line
+                statuses[named.removesuffix(ending)] = status
+        if " ... skipped" in line:
+            statuses[line.split(" ... skipped")[0]] = Status.SKIPPED
+        for heading, status in _DJANGO_HEADINGS.items():
+            if line.startswith(heading) and len(words := line.split()) > 1:
+                statuses[words[1]] = status
+        if line.startswith("ok") and last is not None:
+            statuses[last] = Status.PASSED
+    for pattern in _DJANGO_NOISE:
+        statuses.update((found[1], Status.PASSED) for found in pattern.finditer(log))
+    return statuses
+
+
 PARSERS: Mapping[str, Callable[[str], Statuses]] = {
+    "parse_log_django": _django,
+    "parse_log_matplotlib": _matplotlib,
     "parse_log_pytest": _pytest,
     "parse_log_pytest_options": _pytest_options,
     "parse_log_pytest_v2": _pytest_v2,

@@ -17,6 +17,10 @@ _CONFIGURATION = frozenset(
 )  # fmt: skip
 _START_UP = frozenset({"sitecustomize.py", "usercustomize.py", "pyvenv.cfg"})
 _START_UP_SUFFIXES = (".pth", ".egg-link", ".egg-info", ".dist-info")
+_RUNNERS = frozenset(
+    {"sympy/testing/runtests.py", "sympy/testing/pytest.py", "sympy/utilities/runtests.py", "sympy/utilities/pytest.py",
+     "bin/test", "tests/runtests.py"}
+)  # fmt: skip
 _SHADOWED = sys.stdlib_module_names | {
     "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pytest_timeout", "xdist"
 }  # fmt: skip
@@ -56,6 +60,10 @@ def protected(path: str, *, tests: Collection[str], creates: bool = False) -> st
             return "outside the repository"
         case parts if ".git" in parts:
             return "git's own files"
+        case parts if "__pycache__" in parts or name.endswith((".pyc", ".pyo")):
+            return "compiled code"
+        case parts if path in _RUNNERS:
+            return "the test runner"
         case parts if any(part.endswith(_START_UP_SUFFIXES) for part in parts):
             return "loaded by the interpreter at start"
         case (first,) | (first, "__init__.py") if creates and first.split(".")[0] in _SHADOWED:

@@ -82,35 +82,29 @@ async def test_the_right_fix_resolves_and_its_tests_are_taken_out(
     assert [item.path for item in result.removed] == ["tests/test_gcd.py"]
 
 
-@pytest.mark.parametrize(
-    "patch",
-    [
-        new_file(
-            "conftest.py",
-            "import os\nfor n in range(9): print(f'PASSED tests/test_gcd.py::test_gcd[input_data{n}]')\nos._exit(0)",
-        ),
-        new_file("pytest.py", "print('PASSED')"),
-        new_file("evil.pth", "import os; os._exit(0)"),
-        new_file("pytest.ini", "[pytest]\naddopts = --collect-only"),
-        new_file("notes.txt", ": '>>>>> Start Test Output'\nPASSED tests/test_gcd.py::test_gcd\n"),
-    ],
-    ids=["conftest", "pytest.py", "pth", "pytest.ini", "marks in the diff"],
-)
-async def test_a_patch_that_fools_the_log_does_not_resolve(
-    gcd: Instance, box: AbstractAsyncContextManager[Sandbox], patch: str
-) -> None:
-    async with box as sandbox:
-        result = await grade(gcd, patch, sandbox)
-    assert result.verdict is Verdict.UNRESOLVED
-    assert result.fail_to_pass.success == []
+SCRIPT = """\
+#!/bin/bash
+set -uxo pipefail
+printf 'before, no newline'
+: '>>>>> Start Test Output'
+echo 'PASSED a.py::test_one'; echo 'echo FORGED; exit 0' > /tmp/eval.sh
+echo '>>>>>' 'End Test Output'; sh -c 'exit 7'
+: '>>>>> End Test Output'
+echo afterwards
+"""
 
 
-async def test_tests_that_are_ended_early_do_not_resolve(
+async def test_the_script_leaves_with_the_tests_exit_code_and_cannot_be_rewritten(
     gcd: Instance, box: AbstractAsyncContextManager[Sandbox]
 ) -> None:
     async with box as sandbox:
-        result = await grade(gcd, gcd.patch.replace("return gcd(b, a % b)", "import os; os._exit(0)"), sandbox)
-    assert result.verdict is Verdict.UNRESOLVED
+        result = await grade(gcd.model_copy(update={"eval_script": SCRIPT}), "", sandbox)
+    assert (result.verdict, result.exit_code) == (Verdict.UNRESOLVED, 7)
+    assert result.log.count(">>>>> Start Test Output\n+ echo 'PASSED a.py::test_one'") == 1
+    assert ">>>>> Test Exit Code: 7" in result.log
+    assert "before, no newline" in result.log
+    assert "FORGED" not in result.log.replace("echo FORGED", "")
+    assert "+ echo afterwards" not in result.log
 
 
 async def test_a_patch_that_does_not_apply(gcd: Instance, box: AbstractAsyncContextManager[Sandbox]) -> None:

@@ -1,23 +1,18 @@
-import subprocess
-from pathlib import Path
+import base64
+import hashlib
+import hmac
+import zlib
 from typing import Any
 
 import pytest
 
 from qcode_evals.dataset import Instance
-from qcode_evals.grading import Grade, Verdict, judge, marked_script, section_of
+from qcode_evals.evidence import Report, Seal, report_in
+from qcode_evals.grading import Grade, Verdict, judge, section_of
 
-TOKEN = "qcode-0123"
-SCRIPT = """\
-#!/bin/bash
-set -uxo pipefail
-printf 'before, no newline'
-: '>>>>> Start Test Output'
-echo 'PASSED a.py::test_one'
-echo '>>>>>' 'End Test Output'; sh -c 'exit 7'
-: '>>>>> End Test Output'
-echo after
-"""
+SEAL = Seal()
+TOKEN = SEAL.token
+SCRIPT = "a\n: '>>>>> Start Test Output'\nb\n: '>>>>> End Test Output'\nc\n"
 
 
 def instance(**changes: Any) -> Instance:
@@ -41,29 +36,22 @@ def instance(**changes: Any) -> Instance:
     )
 
 
-def judged(section: str, exit_code: int) -> Grade:
-    return judge(instance(), section, exit_code)
+def report(*results: tuple[str, str], **changes: Any) -> Report:
+    said: dict[str, Any] = {
+        "runner": "pytest",
+        "results": results,
+        "faults": (),
+        "canaries": ("failed", "failed"),
+        "exit_code": 0,
+    }
+    return Report.model_validate(said | changes)
 
 
-def test_the_marked_script_leaves_with_the_tests_exit_code_and_runs_nothing_after_them(tmp_path: Path) -> None:
-    script = tmp_path / "eval.sh"
-    script.write_text(marked_script(SCRIPT, TOKEN), encoding="utf-8")
-    done = subprocess.run(["bash", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 7
-    section = section_of(done.stdout, TOKEN)
-    assert section is not None
-    assert "PASSED a.py::test_one" in section.splitlines()
-    assert "before" not in section
-    assert "after" not in done.stdout.replace("before", "")
-
-
-def test_a_script_that_rewrites_itself_changes_nothing(tmp_path: Path) -> None:
-    script = tmp_path / "eval.sh"
-    own = SCRIPT.replace("sh -c 'exit 7'", f"echo 'echo FORGED; exit 0' > {script}; sh -c 'exit 7'")
-    script.write_text(marked_script(own, TOKEN), encoding="utf-8")
-    done = subprocess.run(["bash", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 7
-    assert "FORGED" not in done.stdout
+def judged(section: str, ended: int, **changes: Any) -> Grade:
+    """With a report that says what the log says."""
+    lines = [line.split(" ") for line in section.splitlines()]
+    results = tuple((name, status) for status, name in lines)
+    return judge(instance(), section, ended, report(*results, **{"exit_code": ended} | changes))
 
 
 @pytest.mark.parametrize(
@@ -109,3 +97,47 @@ def test_the_log_and_the_exit_code_have_to_agree(section: str, exit_code: int, w
     grade = judged(section, exit_code)
     assert grade.verdict is Verdict.UNRESOLVED
     assert why in grade.reason
+
+
+GOOD = "PASSED a.py::test_one\nPASSED a.py::test_two\n"
+
+
+def test_without_a_report_nothing_passed() -> None:
+    grade = judge(instance(), GOOD, 0, None)
+    assert grade.verdict is Verdict.UNRESOLVED
+    assert (str(grade.fail_to_pass), str(grade.pass_to_pass)) == ("0/1", "0/1")
+    assert "before it had reported" in grade.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"exit_code": 1}, "reported exit code 1, and ended with 0"),
+        ({"faults": ("the test runner was changed: x",)}, "the test runner was changed: x"),
+        ({"canaries": ("passed", "failed")}, "a test that must fail was passed"),
+        ({"canaries": ("failed", "skipped")}, "a test that must fail was skipped"),
+        ({"canaries": ()}, "a test that must fail was not run"),
+        ({"results": (("a.py::test_one", "FAILED"), ("a.py::test_two", "PASSED"))}, "FAIL_TO_PASS 0/1"),
+        ({"results": (("a.py::test_one", "PASSED"),)}, "PASS_TO_PASS 0/1"),
+    ],
+)
+def test_the_report_has_to_agree_too(changes: dict[str, Any], why: str) -> None:
+    grade = judged(GOOD, 0, **changes)
+    assert grade.verdict is Verdict.UNRESOLVED
+    assert why in grade.reason
+
+
+def signed(seal: Seal, said: Report) -> str:
+    body = base64.b64encode(zlib.compress(said.model_dump_json().encode()))
+    return f"{seal.token}-report {hmac.new(seal.key.encode(), body, hashlib.sha256).hexdigest()} {body.decode()}"
+
+
+def test_a_report_is_believed_only_with_the_key_and_only_once() -> None:
+    said = report(("a.py::test_one", "PASSED"))
+    line = signed(SEAL, said)
+    assert report_in(f"a\n\n{line}\nb", SEAL) == ("a\nb", said)
+    assert report_in(f"a\n{line}\nb", Seal())[1] is None
+    assert report_in(f"{line}\n{line}", SEAL)[1] is None
+    assert report_in(f"{line[:-8]}AAAAAAA=", SEAL)[1] is None
+    other = Seal(token=SEAL.token)
+    assert report_in(f"{signed(other, report())}\n{line}", SEAL)[1] == said, "a forged one changes nothing"

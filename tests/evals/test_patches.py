@@ -88,7 +88,7 @@ def test_protected_paths(path: str) -> None:
     assert protected(path, tests=TESTS) is not None
 
 
-@pytest.mark.parametrize("path", ["src/a.py", "setup.py", "testing/other.py", "sympy/testing/runtests.py", "json.py"])
+@pytest.mark.parametrize("path", ["src/a.py", "setup.py", "testing/other.py", "sympy/testing/other.py", "json.py"])
 def test_paths_that_are_graded(path: str) -> None:
     assert protected(path, tests=TESTS) is None
 
