@@ -14,6 +14,7 @@ from qcode.app.solve import Solve
 from qcode.config.paths import cache_dir, state_dir
 from qcode.errors import ConfigError
 from qcode.model import Backend, Sampling
+from qcode_sandbox.choice import choose
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.toolsets import build_toolset
 
@@ -36,7 +37,7 @@ class RunOptions:
     temperature: float | None = None
     seed: int | None = None
     constrain: bool = True
-    sandbox: Literal["docker", "none"] = "docker"
+    sandbox: Literal["auto", "docker", "bubblewrap", "none"] = "auto"
     image: str | None = None
     max_turns: int | None = None
     max_tokens: int | None = None
@@ -55,14 +56,18 @@ class Model:
 
 
 def wire(task: str, options: RunOptions) -> Solve:
-    """Put a run together; nothing is started but the model. Raises: ConfigError, ModelFileError."""
+    """Put a run together; nothing is started but the model.
+
+    Raises: ConfigError, ModelFileError, SandboxUnavailable.
+    """
     require_repository(options.repo)
+    sandbox = options.sandbox if options.sandbox != "auto" else choose()
     chosen = choose_model(options)
     return Solve(
         task=task,
         backend=chosen.backend,
-        open_sandbox=lambda: _open_sandbox(options),
-        sandbox_name=options.sandbox,
+        open_sandbox=lambda: _open_sandbox(options, sandbox),
+        sandbox_name=sandbox,
         toolset=build_toolset(chosen.toolset),
         profile=PROFILES[chosen.toolset],
         limits=Limits(max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds),
@@ -126,13 +131,16 @@ def _sampling(options: RunOptions, toolset: str, recommended: Sampling | None) -
     return (recommended or Sampling()).model_copy(update={k: v for k, v in chosen.items() if v is not None})
 
 
-def _open_sandbox(options: RunOptions) -> AbstractAsyncContextManager[Sandbox]:
+def _open_sandbox(options: RunOptions, sandbox: str) -> AbstractAsyncContextManager[Sandbox]:
     from qcode.app.repository import open_repository
     from qcode_sandbox.opening import open_sandbox
-    from qcode_sandbox.specs import DEFAULT_IMAGE, DockerSpec, HostSpec, Source
+    from qcode_sandbox.specs import DEFAULT_IMAGE, BubblewrapSpec, DockerSpec, HostSpec, Source
 
     repository = open_repository(options.repo)
     source = Source(root=repository.root, files=repository.files)
-    if options.sandbox == "none":
+    if sandbox == "none":
         return open_sandbox(HostSpec(source=source))
+    if sandbox == "bubblewrap":
+        root = Path(options.image) if options.image else None
+        return open_sandbox(BubblewrapSpec(source=source, root=root, on_progress=options.notice))
     return open_sandbox(DockerSpec(source=source, image=options.image or DEFAULT_IMAGE, on_progress=options.notice))

@@ -53,9 +53,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument("--no-constrain", action="store_true", help="let the engine write malformed calls too")
     box = run.add_argument_group("the sandbox")
-    box.add_argument("--sandbox", choices=["docker", "none"], default="docker", help="none: commands run on this "
-                     "machine as you, on a copy of the repository (default: docker)")  # fmt: skip
-    box.add_argument("--image", metavar="NAME", help="container image with bash and git (default: made by qcode)")
+    box.add_argument(
+        "--sandbox",
+        choices=["auto", "docker", "bubblewrap", "none"],
+        default="auto",
+        help="auto: Docker if an engine answers, else bubblewrap; none: commands run on this machine as you, on a copy "
+        "of the repository (default: auto)",
+    )
+    box.add_argument(
+        "--image",
+        metavar="NAME",
+        help="container image with bash and git (default: made by qcode); for bubblewrap the folder of a system's tree "
+        "(default: this machine's /usr)",
+    )
     limits = run.add_argument_group("limits")
     limits.add_argument(
         "--max-turns", type=_positive, default=50, metavar="N", help="answers of the model (default: 50)"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 120
 _NO_ENGINE = (
     "no Docker engine answers ({why}). Start it (systemctl start docker, or Docker Desktop), join the group docker, "
-    "or install it (apt-get install docker.io); --sandbox none runs commands on the host itself"
+    "or install it (apt-get install docker.io); --sandbox bubblewrap needs no engine, and --sandbox none runs "
+    "commands on the host itself"
 )
 
 

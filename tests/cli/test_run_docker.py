@@ -75,6 +75,7 @@ def test_no_container_is_left(repo: Path, script: Callable[..., str], number: in
 def test_no_engine_is_one_clear_line(qcode: Qcode, repo: Path, script: Callable[..., str]) -> None:
     done = qcode(
         "run", "--task", repo / "issue.md", "--repo", repo, "--model", script(FIX, "Done."), "--output", "json",
+        "--sandbox", "docker",
         DOCKER_HOST="unix:///nonexistent/docker.sock",
     )  # fmt: skip
     assert done.returncode == 4
