@@ -22,8 +22,8 @@ RESTARTS = 2
 class LlamaBackend:
     """Answers from the model file of `config`, which the user knows as `name`.
 
-    With `constrain`, a grammar holds every tool call that an answer begins to the form of a call; a request with tool
-    choice "required" is held to a grammar in any case. Raises: ModelFileError where there is no such file.
+    With `constrain`, a grammar holds every tool call that an answer begins to the form of a call, and a request with
+    tool choice "required" to a short free text and one call. Raises: ModelFileError where there is no such file.
     """
 
     def __init__(self, config: EngineConfig, *, name: str, constrain: bool = True) -> None:

@@ -3,13 +3,11 @@
 Source of the field names: llama.cpp `tools/server/README.md`, POST /completion.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from qcode.backends.offered import offered
 from qcode.codec import grammar
 from qcode.model import Request, Sampling
-from qcode_tools.spec import ToolSpec
 
 # The order in which the models' published values are meant (as vLLM and transformers apply them): the temperature
 # shapes what top_p cuts. llama.cpp's own order ends with the temperature, and its min_p would cut once more.
@@ -34,23 +32,15 @@ def sampling_body(sampling: Sampling, *, default_seed: int | None) -> dict[str, 
 
 
 def grammar_body(request: Request, *, constrain: bool) -> dict[str, Any]:
-    """The fields that hold the answer's calls to their form: from the start where a call is required, else, with
-    `constrain`, from the opening of a call on."""
+    """The fields that, with `constrain`, hold the answer's calls to their form: from the start where a call is
+    required, else from the opening of a call on."""
     required = request.tool_choice == "required"
     if not request.tools:
         return {}
-    offered = [spec for spec in request.tools if spec.name not in request.withheld] or request.tools
-    form = grammar([_narrowed(spec, request.choices.get(spec.name, {})) for spec in offered], required=required)
+    form = grammar(offered(request), required=required)
     # Tokens that must appear in the text even where a model file marks them as control tokens.
     fields: dict[str, Any] = {"preserved_tokens": list(form.preserved)}
-    if required or constrain:
+    if constrain:
         triggers = [{"type": int(trigger.type), "value": trigger.value} for trigger in form.triggers]
         fields |= {"grammar": form.text, "grammar_lazy": form.lazy, "grammar_triggers": triggers}
     return fields
-
-
-def _narrowed(spec: ToolSpec, choices: Mapping[str, tuple[str, ...]]) -> ToolSpec:
-    """The tool with only these values left for some of its parameters."""
-    known = spec.parameters.get("properties", {})
-    chosen = {name: {**known[name], "enum": list(values)} for name, values in choices.items() if name in known}
-    return replace(spec, parameters={**spec.parameters, "properties": {**known, **chosen}}) if chosen else spec

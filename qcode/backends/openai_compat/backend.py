@@ -8,6 +8,7 @@ from qcode.backends.openai_compat import discovery, faults, payload
 from qcode.backends.openai_compat.chunks import ChunkReader
 from qcode.backends.openai_compat.client import ANSWER_LIMIT, Patience, Timeouts, TooMuch, bounded
 from qcode.backends.openai_compat.connection import Connection
+from qcode.backends.openai_compat.constraint import Constraint
 from qcode.backends.openai_compat.foresight import Foresight, cut_short
 from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
 from qcode.backends.openai_compat.servers import Server
@@ -29,6 +30,7 @@ _END = object()
 class OpenAIBackend:
     """Asks `model` of the server at `base_url`, or its only model when `model` is None.
 
+    With `constrain`, a server that can do so is asked to hold every tool call to its form; without it, none is.
     Raises: ConfigError for a URL that is none.
     """
 
@@ -41,6 +43,7 @@ class OpenAIBackend:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         needs: Needs | None = None,
+        constrain: bool = True,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._connection = Connection(base_url, api_key=api_key, timeouts=self._timeouts)
@@ -48,6 +51,7 @@ class OpenAIBackend:
         self._survey = Survey(self._connection, model, needs or Needs())
         self._retry = retry or RetryPolicy()
         self._habits = Habits()
+        self._constraint = Constraint(wanted=constrain)
         self._foresight = Foresight()
         self._counts = True
 
@@ -56,7 +60,8 @@ class OpenAIBackend:
         """As far as it is known: `discover` finds out the rest."""
         known = self._survey.known
         server, window = (known.server, known.window) if known else (Server.OTHER, None)
-        return BackendInfo(self._survey.model or "", server.value, window, {"base_url": self._url})
+        details = {"base_url": self._url, "constraint": self._constraint.words}
+        return BackendInfo(self._survey.model or "", server.value, window, details)
 
     def start(self) -> None:
         """Begin to find out about the server, beside whatever comes first; needs a running event loop."""
@@ -103,8 +108,9 @@ class OpenAIBackend:
 
     async def _answer(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         patience = Patience()
-        fields = self._habits.apply(payload.body(request, await self._survey.name()))
-        size = len(payload.encoded(fields))
+        body = payload.body(request, await self._survey.name())
+        size = len(payload.encoded(body))
+        fields = self._habits.apply(self._constraint.applied(body, request, Server(self.info.engine)))
         stream = await self._begin(await self._fitted(request, fields, size), patience)
         reader = ChunkReader(request, self._url)
         try:
@@ -180,6 +186,7 @@ class OpenAIBackend:
             except Exception as error:
                 raise faults.from_connection(error, self._url) from error
             else:
+                self._constraint.answered(wanted, fields)
                 if fields is not wanted:
                     self._habits.remember(wanted, fields)
                 return stream

@@ -27,8 +27,10 @@ def adapted(fields: dict[str, Any], words: str) -> dict[str, Any] | None:
         return fields | {"tool_choice": "auto"}
     if "max_completion_tokens" in words and "max_tokens" in fields:
         return _without(fields, {"max_tokens"}) | {"max_completion_tokens": fields["max_tokens"]}
+    if "response_format" in fields and re.search(r"response_format|structural_tag|structured.output|grammar", words):
+        return _without(fields, {"response_format"})
     named = {name for name in _DROPPABLE if name in fields and re.search(rf"\b{name}\b", words)}
-    unwelcome = named or {name for name in EXTENSIONS if name in fields}
+    unwelcome = named or {name for name in EXTENSIONS if name in fields} or {"response_format"} & fields.keys()
     return _without(fields, unwelcome) if unwelcome else None
 
 
@@ -51,7 +53,7 @@ class Habits:
 
     def remember(self, wanted: dict[str, Any], accepted: dict[str, Any]) -> None:
         """`accepted` went through where `wanted` did not. The room for one answer is not a habit."""
-        self._dropped |= wanted.keys() - accepted.keys() - {"max_tokens"}
+        self._dropped |= wanted.keys() - accepted.keys() - {"max_tokens", "response_format"}
         self._completion_tokens |= "max_completion_tokens" in accepted
         if wanted.get("tool_choice") != accepted.get("tool_choice"):
             self._choices[wanted["tool_choice"]] = accepted["tool_choice"]

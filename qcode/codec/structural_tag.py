@@ -1,0 +1,111 @@
+"""The form of a call as a structural tag, which servers with XGrammar (vLLM, SGLang) hold an answer to.
+
+The same form as `qcode.codec.grammar` gives llama.cpp. Its counted free text would cost XGrammar seconds a token and a
+second to compile; a tag's own limit, in tokens, costs nothing. Source: XGrammar's `structural_tag` reference (0.2).
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
+from qcode.codec.types import Function, Tool
+
+REASON_TOKENS = 120
+"""Tokens before a call that must come: about as much as the 400 characters of the grammar."""
+
+_OPENER = "<tool_call>\n"
+_CLOSER = "</function>\n</tool_call>"
+_END = "\n</parameter>\n"
+
+# What would begin a call in another form, hide it in a code fence, or close what is not open.
+_NOT_BEFORE_A_CALL = ["<function=", "<parameter", "</", "```", "~~~"]
+
+# What would look like the end of a value: its closing tag forgotten, or with the rest of the call behind it.
+_NOT_IN_TEXT = [
+    "\n</function",
+    "\n</tool_call",
+    "\n<parameter",
+    *("</parameter>" + after for after in (" ", "\t", "\r", "<")),
+]
+
+_SCALARS: dict[str, dict[str, Any]] = {
+    "integer": {"type": "regex", "pattern": "-?(0|[1-9][0-9]{0,17})"},
+    "number": {"type": "regex", "pattern": r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?"},
+    "boolean": {"type": "regex", "pattern": "true|false"},
+    "null": {"type": "const_string", "value": "null"},
+    "object": {"type": "json_schema", "json_schema": {"type": "object"}},
+    "array": {"type": "json_schema", "json_schema": {"type": "array"}},
+}
+
+
+def structural_tag(tools: Iterable[Tool] | None, *, required: bool) -> dict[str, Any]:
+    """A `response_format` for calls to `tools`: with `required` a short free text and exactly one call, else any text
+    in which every call that is begun is well-formed.
+
+    Raises: ValueError when there is no tool to call.
+    """
+    known = list(functions(tools).values())
+    if not known:
+        raise ValueError("a structural tag of calls needs at least one tool")
+    form: dict[str, Any]
+    if required:
+        reason = {"type": "any_text", "excludes": _NOT_BEFORE_A_CALL, "max_tokens": REASON_TOKENS}
+        form = _sequence([_tag("", reason, _OPENER), _any_of([_call(each, "") for each in known])])
+    else:
+        form = {
+            "type": "triggered_tags",
+            "triggers": [_OPENER.strip()],
+            "tags": [_call(function, _OPENER) for function in known],
+            "excludes": ["<function=", "</tool_call>"],
+        }
+    return {"type": "structural_tag", "format": form}
+
+
+def _call(function: Function, opener: str) -> dict[str, Any]:
+    branches = branches_of(function)
+    claimed = {name for branch in branches for name in required_names(branch or {})}
+    arguments = _any_of([_arguments(function, branch, claimed) for branch in branches])
+    return _tag(f"{opener}<function={function.name}>\n", arguments, _CLOSER)
+
+
+def _arguments(function: Function, branch: Mapping[str, Any] | None, claimed: Set[str]) -> dict[str, Any]:
+    """The parameters in the schema's order, as in `qcode.codec.grammar`."""
+    narrowed = properties(branch or {})
+    needed = {*required_names(function.parameters), *required_names(branch or {})}
+    parts = []
+    for name, schema in properties(function.parameters).items():
+        if name in claimed and name not in needed and name not in narrowed:
+            continue
+        part = _argument(name, narrowed.get(name, schema), schema, function.parameters)
+        parts.append(part if name in needed else {"type": "optional", "content": part})
+    return _sequence(parts)
+
+
+def _argument(name: str, schema: Any, general: Any, root: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter from its opening to its closing tag; what `schema` leaves open, `general` tells."""
+    begin = f"<parameter={name}>\n"
+    if choices := choices_of(schema, root):
+        return _tag(begin, _any_of([_constant(choice) for choice in choices]), _END)
+    kinds = types_of(schema, root) or types_of(general, root)
+    if kinds and "string" not in kinds:
+        return _tag(begin, _any_of([_SCALARS[kind] for kind in kinds]), _END)
+    # Its closing tag's line break counts as text here, since an empty value's opening tag has brought it already.
+    return _tag(begin, {"type": "any_text", "excludes": _NOT_IN_TEXT}, _END.lstrip())
+
+
+def _tag(begin: str, content: dict[str, Any], end: str) -> dict[str, Any]:
+    return {"type": "tag", "begin": begin, "content": content, "end": end}
+
+
+def _constant(text: str) -> dict[str, Any]:
+    return {"type": "const_string", "value": text}
+
+
+def _any_of(forms: list[dict[str, Any]]) -> dict[str, Any]:
+    return forms[0] if len(forms) == 1 else {"type": "or", "elements": forms}
+
+
+def _sequence(forms: list[dict[str, Any]]) -> dict[str, Any]:
+    if not forms:
+        return _constant("")
+    return forms[0] if len(forms) == 1 else {"type": "sequence", "elements": forms}
