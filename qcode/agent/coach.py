@@ -17,7 +17,10 @@ class Hints:
     after_failure: str = ""
 
     def after(self, effect: Effect, result: ToolResult) -> str:
-        """The hint for what comes after this result; a result that is an error teaches by itself."""
+        """The hint for what comes after this result; one that is an error teaches by itself, unless a change was tried
+        and taken back."""
+        if result.extra.get("tried"):
+            return "" if result.extra["solved"] else self.after_failure
         if result.status is not Status.OK:
             return ""
         match effect:

@@ -30,7 +30,7 @@ class FinishCheck:
     def note(self, effect: Effect, result: ToolResult) -> None:
         """Take in the result of a call."""
         if effect is Effect.WRITE and result.status is Status.OK:
-            self._changed = self._untried = True
+            self._changed, self._untried = True, not result.extra.get("tried")
         if effect is Effect.EXEC:
             self._untried = False
 

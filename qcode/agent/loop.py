@@ -4,14 +4,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 
 from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
 from qcode.agent.limits import Budget, Limits
-from qcode.agent.mentions import with_mentions
+from qcode.agent.mentions import named_paths, with_mentions
 from qcode.agent.precheck import Precheck
 from qcode.agent.profile import Profile
 from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
+from qcode.agent.trial import Trial
 from qcode.errors import BackendError, ContextOverflow, QcodeError
 from qcode.events import (
     AssistantDone,
@@ -66,6 +68,7 @@ class Agent:
         self.history: list[Message] = list(history)
         self._quotes = Quotes()
         self._foreseen: dict[str, str] = {}
+        self._trial = Trial()
         self._aborted: QcodeError | SandboxError | None = None
 
     def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
@@ -116,8 +119,11 @@ class Agent:
 
     async def _begin(self, text: str, emit: Emit) -> None:
         if self._profile.mentions:
-            text, shown = await with_mentions(text, await self._sandbox())
-            self._quotes.saw(shown)
+            sandbox = await self._sandbox()
+            await self._trial.prepare(text, named_paths(text), sandbox)
+            task = text
+            text, shown = await with_mentions(task, sandbox)
+            self._quotes.begin(task, shown)
         text = _joined(text, self._profile.hints.opening)
         self.history.append(User(text=text))
         emit(TurnStarted(text=text))
@@ -197,7 +203,8 @@ class Agent:
             context = ToolContext(
                 sandbox=await self._sandbox(), emit=lambda text: emit(ToolOutput(call_id=call.id, text=text))
             )
-            result = await self._toolset.run(call.id, call.name, call.arguments, context)
+            run = partial(self._toolset.run, call.id, call.name, call.arguments, context)
+            result = await self._trial.around(call, effect, run, context.sandbox)
         else:
             result = ToolResult(call_id=call.id, name=call.name, status=Status.ERROR, content=objection)
         check.note(effect, result)

@@ -44,9 +44,9 @@ PROFILES = {
         hints=Hints(
             opening=_SAY_THEN_CHANGE,
             after_reading=_SAY_THEN_CHANGE,
-            after_change="Now try it with bash: run the tests, or an example of the task.",
+            after_change="Now try it with bash: run the tests, or an example of the task with python3 -c.",
             after_success="If this shows that the task is done, call finish. If not, say what is still wrong.",
-            after_failure="Say what is still wrong and what it must be. Then change the code with str_replace.",
+            after_failure="Say which line is still wrong and what it must be. Then change the code with str_replace.",
         ),
     ),
 }

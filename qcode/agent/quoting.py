@@ -4,7 +4,8 @@ Measured on the 1.5B model: it names the wrong line and the right one, and then 
 calls; held to the lines that are there, it does not.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import dedent
 
@@ -19,6 +20,12 @@ MAX_LINES = 300
 _MOST_ABOVE = 4
 """Lines that a quote takes in from above to be the only one of its kind."""
 
+_MOST_TRIES = 2
+"""Edits of one line that fail; then it is not offered again until another edit succeeds."""
+
+_ABOUT_WORDS = re.compile(r"\b(?:typo|spelling|wording|comment|documentation)", re.IGNORECASE)
+_DOCSTRING = re.compile(r"[rRbBuU]{0,2}(\"\"\"|\'\'\')")
+
 _TOOL, _PATH, _QUOTE = "str_replace", "path", "old_str"
 
 Choices = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -29,16 +36,24 @@ class Quotes:
 
     def __init__(self) -> None:
         self._paths: dict[str, None] = {}
+        self._failed: Counter[str] = Counter()
+        self._prose = False
 
-    def saw(self, paths: Iterable[str]) -> None:
-        """These files were shown with the task."""
+    def begin(self, task: str, paths: Iterable[str]) -> None:
+        """These files were shown with the task. Comments and docstrings may be quoted only if it is about words."""
+        self._prose = _ABOUT_WORDS.search(task) is not None
         self._paths.update(dict.fromkeys(paths))
 
     def note(self, call: ToolCall, result: ToolResult) -> None:
-        """Take in a call that showed or changed a file."""
-        path = call.arguments.get(_PATH)
+        """Take in a call that showed or changed a file, or was to change it."""
+        path, quote = call.arguments.get(_PATH), call.arguments.get(_QUOTE)
+        if call.name == _TOOL and isinstance(quote, str):
+            if result.status is Status.OK:
+                self._failed.clear()
+            else:
+                self._failed[quote] += _MOST_TRIES if call.arguments.get("new_str") == quote else 1
         if result.status is Status.OK and call.name in {"view", "create", _TOOL} and isinstance(path, str):
-            self.saw([path])
+            self._paths[path] = None
 
     async def choices(self, sandbox: Sandbox) -> Choices:
         """Paths and lines as they are now; {} where there are too many or none. A line comes without its indentation,
@@ -57,20 +72,39 @@ class Quotes:
             lines = text.splitlines()
             if len(lines) > 2 * MAX_LINES:
                 return {}
-            quotes.update(dict.fromkeys(_quotable(lines)))
+            code = _code(lines) if path.endswith(".py") and not self._prose else None
+            quotes.update(dict.fromkeys(_quotable(lines, code or set(range(len(lines))))))
+        quotes = {quote: None for quote in quotes if self._failed[quote] < _MOST_TRIES}
         if not quotes or len(quotes) > MAX_LINES:
             return {}
         return {_TOOL: {_PATH: tuple(there), _QUOTE: tuple(quotes)}}
 
 
-def _quotable(lines: list[str]) -> Iterator[str]:
-    """One quote for each line worth quoting, unique in its file where a few lines above can make it so."""
+def _code(lines: list[str]) -> set[int]:
+    """Which lines of a Python file are no comment and in no string that stands for itself. Read as text: the file may
+    not parse."""
+    code: set[int] = set()
+    ends: str | None = None
+    for number, line in enumerate(lines):
+        bare = line.strip()
+        opened = _DOCSTRING.match(bare)
+        if ends is not None:
+            ends = None if ends in bare else ends
+        elif opened is not None:
+            ends = None if opened[1] in bare[opened.end() :] else opened[1]
+        elif bare and not bare.startswith("#"):
+            code.add(number)
+    return code
+
+
+def _quotable(lines: list[str], wanted: set[int]) -> Iterator[str]:
+    """One quote for each wanted line worth quoting, unique in its file where a few lines above can make it so."""
     bare = [line.strip() for line in lines]
     at: dict[str, list[int]] = defaultdict(list)
     for number, line in enumerate(bare):
         at[line].append(number)
     for number, line in enumerate(bare):
-        if len(line) <= 3 or "</" in line:
+        if number not in wanted or len(line) <= 3 or "</" in line:
             continue
         first, twins = number, [other for other in at[line] if other != number]
         while (twins or not bare[first]) and first > 0 and number - first < _MOST_ABOVE:

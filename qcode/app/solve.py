@@ -109,18 +109,19 @@ class Solve:
         error: BaseException | None = None
         turn = asyncio.ensure_future(agent.turn(self.task, keep))
         box.start(on_failure=lambda failure: agent.abort(turn, failure))
-        try:
-            await turn
-        except (QcodeError, SandboxError, asyncio.CancelledError) as failure:
-            error = failure
-            if not turn.done():
-                turn.cancel()
-                await asyncio.wait([turn])
         patch = ""
         try:
-            patch = await box.patch()
-        except (QcodeError, SandboxError) as failure:
-            error = error or failure
+            try:
+                await turn
+            except (QcodeError, SandboxError, asyncio.CancelledError) as failure:
+                error = failure
+                if not turn.done():
+                    turn.cancel()
+                    await asyncio.wait([turn])
+            try:
+                patch = await box.patch()
+            except (QcodeError, SandboxError) as failure:
+                error = error or failure
         finally:
             await box.close()
         last = ended[-1] if ended else TurnFinished(reason=Reason.ERROR, error=str(error))

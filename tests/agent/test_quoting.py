@@ -33,7 +33,7 @@ async def test_an_edit_may_quote_the_lines_that_were_shown_as_they_are_now(tmp_p
     async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py", "long.py")))) as sandbox:
         quotes = Quotes()
         assert await quotes.choices(sandbox) == {}
-        quotes.saw(["a.py", "gone.py"])
+        quotes.begin("", ["a.py", "gone.py"])
         assert await quotes.choices(sandbox) == {"str_replace": {"path": ("a.py",), "old_str": ("if a:", "return 1")}}
         await sandbox.write("a.py", b"if b:\n")
         assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if b:",)
@@ -47,7 +47,7 @@ async def test_a_line_that_is_there_twice_is_quoted_with_what_stands_above_it(tm
     (tmp_path / "a.py").write_text(text, encoding="utf-8")
     async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py",)))) as sandbox:
         quotes = Quotes()
-        quotes.saw(["a.py"])
+        quotes.begin("", ["a.py"])
         assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == (
             "def a():", "if a:", "if a:\n    return None", "if a:\n    return None\nreturn x",
             "def b():", "if b:", "if b:\n    return None", "if b:\n    return None\nreturn x",
