@@ -26,8 +26,11 @@ _OUTPUT = 32_000_000
 class Snapshots:
     """Those of one sandbox, taken one at a time."""
 
-    def __init__(self, engine: Engine, run: Callable[..., Awaitable[ExecResult]]) -> None:
-        """`run` runs a program as `Box.run` does."""
+    def __init__(
+        self, engine: Engine, run: Callable[..., Awaitable[ExecResult]], *, kilobytes: int = KILOBYTES
+    ) -> None:
+        """`run` runs a program as `Box.run` does; `kilobytes` is the bound."""
+        self._kilobytes = kilobytes
         self._engine = engine
         self._run = run
         self._lock = asyncio.Lock()
@@ -38,7 +41,7 @@ class Snapshots:
         async with self._lock:
             tree, size = (await self._output(take)).split(maxsplit=1)
             self._keep(tree)
-            if int(size.split()[0]) > KILOBYTES:
+            if int(size.split()[0]) > self._kilobytes:
                 self._kept = dict.fromkeys(list(self._kept)[len(self._kept) // 2 :])
                 await self._output(partial(forget, list(self._kept)))
             return tree
