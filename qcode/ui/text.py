@@ -6,6 +6,7 @@ from typing import TextIO
 
 from qcode.events import (
     AssistantDone,
+    CallStopped,
     EngineRestarted,
     Event,
     Feedback,
@@ -60,6 +61,9 @@ class TextPrinter:
                 self._line(self._style(f"! {visible(error)}; attempt {attempt} in {wait:g} s", _YELLOW))
             case EngineRestarted(error=error):
                 self._line(self._style(f"! the engine came back after: {visible(error)}; asking again", _YELLOW))
+            case CallStopped(call=call):
+                words = f"! stopped while it wrote a call of {visible(call.name)} that could no longer succeed"
+                self._line(self._style(words, _YELLOW))
             case Feedback(text=text):
                 self._line(self._style(f"> {visible(text)}", _DIM))
             case AssistantDone(message=message):

@@ -57,6 +57,20 @@ def test_the_task_can_come_from_standard_input(qcode: Qcode, repo: Path, script)
     assert events[-1]["patch"] == ""
 
 
+def test_a_call_that_is_lost_is_stopped_before_the_eyes(qcode: Qcode, repo: Path, script) -> None:
+    lost = {"text": edit("calc.py", "a * b", "x" * 1600), "pace_s": 0.02, "usage": {"completion_tokens": 400}}
+    run = ["run", "--task", repo / "issue.md", "--repo", repo, "--sandbox", "none", "--model"]
+    done = qcode(*run, script(lost, FIX, DONE), "--output", "stream-json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (stopped,) = [e for e in events if e.get("event") == "call_stopped"]
+    assert stopped["call"]["arguments"] == {"command": "str_replace", "path": "calc.py", "old_str": "a * b"}
+    assert "old_str was not found in calc.py" in stopped["reason"]
+    assert events[-1]["usage"]["stopped_calls"] == 1
+    assert events[-1]["usage"]["completion_tokens"] < 400
+    assert "a + b" in events[-1]["patch"]
+    assert "could no longer succeed" in qcode(*run, script(lost, FIX, DONE)).stdout
+
+
 def test_a_limit_delivers_what_there_is(qcode: Qcode, repo: Path, script) -> None:
     done = qcode(
         "run", "--task", repo / "issue.md", "--repo", repo, "--model", script(FIX, FIX), "--sandbox", "none",

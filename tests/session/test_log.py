@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcode.events import (
+    ArgumentDone,
     AssistantDone,
+    CallStopped,
     EngineRestarted,
     Event,
     Feedback,
@@ -40,6 +42,7 @@ EVENTS: list[Event] = [
     Retrying(attempt=1, wait_s=0.5, error="gone"),
     EngineRestarted(error="killed"),
     AssistantDone(message=Assistant(text="I look.", tool_calls=(CALL,), usage=Usage(prompt_tokens=5)), seconds=0.1),
+    CallStopped(call=CALL, reason="no such file"),
     ToolStarted(call=CALL),
     ToolFinished(result=RESULT),
     Feedback(text="go on", cause="no_call"),
@@ -58,6 +61,7 @@ def test_a_log_gives_back_what_was_recorded_but_not_the_deltas(tmp_path: Path) -
     for event in EVENTS:
         session.record(event)
         session.record(TextDelta(text="x"))
+        session.record(ArgumentDone(index=0, argument="path", value="x"))
     session.close()
     assert list(read_log(session.path)) == EVENTS
     assert session.path.stat().st_mode & 0o777 == 0o600
@@ -123,7 +127,7 @@ def test_a_log_cut_anywhere_folds_to_a_history_without_open_calls(cut: int) -> N
 
 
 def test_a_call_that_a_crash_left_open_is_closed_as_cancelled() -> None:
-    history = fold([*EVENTS[:7], TurnStarted(text="again")])
+    history = fold([*EVENTS[:8], TurnStarted(text="again")])
     assert [type(m).__name__ for m in history] == ["User", "Assistant", "Tool", "User"]
     cancelled = history[2]
     assert isinstance(cancelled, Tool)

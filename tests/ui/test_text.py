@@ -1,6 +1,6 @@
 import io
 
-from qcode.events import Reason, TextDelta, ToolFinished, ToolStarted, TurnFinished
+from qcode.events import CallStopped, Reason, TextDelta, ToolFinished, ToolStarted, TurnFinished
 from qcode.messages import ToolCall
 from qcode.ui.sanitize import visible
 from qcode.ui.text import TextPrinter
@@ -32,7 +32,7 @@ def test_what_a_model_or_a_tool_says_cannot_command_the_terminal() -> None:
     for out in (io.StringIO(), Terminal()):
         text = shown(
             TextDelta(text=HOSTILE), ToolStarted(call=call), ToolFinished(result=result),
-            TurnFinished(reason=Reason.ERROR, error=HOSTILE), out=out,
+            CallStopped(call=call, reason=HOSTILE), TurnFinished(reason=Reason.ERROR, error=HOSTILE), out=out,
         )  # fmt: skip
         for forbidden in ("\x1b]", "\x1b[2J", "\r", "\x9b", "\u202e", "\u200b", "\x07"):
             assert forbidden not in text
@@ -49,6 +49,13 @@ def test_a_diff_of_an_edit_is_coloured_on_a_terminal() -> None:
     text = shown(ToolFinished(result=result), out=Terminal())
     assert "\x1b[31m-a" in text
     assert "\x1b[32m+b" in text
+
+
+def test_a_call_that_was_stopped_is_one_line() -> None:
+    call = ToolCall(id="1", name="str_replace", arguments={"path": "a.py", "old_str": "x\ny"})
+    assert shown(TextDelta(text="I change"), CallStopped(call=call, reason="not found\nin a.py")) == (
+        "I change\n! stopped while it wrote a call of str_replace that could no longer succeed\n"
+    )
 
 
 def test_a_long_result_says_how_much_is_left_out() -> None:
