@@ -61,6 +61,22 @@ class Document:
         kind = b"\x01" if self.eol == "\r\n" else b"\x00"
         return replace(self, text=text, crlf=self.crlf[:before] + kind * added + self.crlf[before + removed :])
 
+    def substitute(self, old: str, new: str) -> "Document":
+        """Put `new` in the place of every `old`, from left to right; in linear time."""
+        parts = self.text.split(old)
+        changed = replace(self, text=new.join(parts))
+        removed, added = old.count("\n"), new.count("\n")
+        if self.crlf is None or removed == added:
+            return changed
+        kinds = (b"\x01" if self.eol == "\r\n" else b"\x00") * added
+        ends: list[bytes] = []
+        at = 0
+        for part in parts:
+            count = part.count("\n")
+            ends.append(self.crlf[at : at + count])
+            at += count + removed
+        return replace(changed, crlf=kinds.join(ends))
+
     def encode(self) -> bytes:
         """The file's bytes. Raises: UnicodeEncodeError where the text does not fit the encoding."""
         if self.crlf is None:

@@ -17,7 +17,8 @@ class Change:
 
 
 class EditHistory:
-    """Edits in order, the oldest forgotten beyond a bound in bytes; misses per file since its last edit.
+    """Edits in order, the oldest forgotten beyond a bound in bytes; misses per file since its last edit; and what each
+    file was when the model last saw it, within the same bound.
 
     `lock` is held over each read, change and write, so that two calls at once do not lose an edit.
     """
@@ -27,10 +28,13 @@ class EditHistory:
         self._changes: deque[Change] = deque()
         self._bytes = 0
         self._misses: Counter[str] = Counter()
+        self._seen: dict[str, bytes] = {}
+        self._seen_bytes = 0
 
     def edited(self, change: Change) -> None:
         """Remember an edit."""
         self._misses.pop(change.path, None)
+        self.saw(change.path, change.after)
         self._changes.append(change)
         self._bytes += _size(change)
         while self._bytes > _BYTES_KEPT and len(self._changes) > 1:
@@ -45,11 +49,30 @@ class EditHistory:
         self._changes.remove(change)
         self._bytes -= _size(change)
         self._misses.pop(change.path, None)
+        if change.before is None:
+            self._forget(change.path)
+        else:
+            self.saw(change.path, change.before)
 
     def missed(self, path: str) -> int:
         """Count an edit that did not fit; how many there were since the last one that did."""
         self._misses[path] += 1
         return self._misses[path]
+
+    def saw(self, path: str, data: bytes) -> None:
+        """The model was shown a file, or wrote it, as it is now."""
+        self._forget(path)
+        self._seen[path] = data
+        self._seen_bytes += len(data)
+        while self._seen_bytes > _BYTES_KEPT and len(self._seen) > 1:
+            self._forget(next(iter(self._seen)))
+
+    def last_seen(self, path: str) -> bytes | None:
+        """The file as the model knows it; None if it was never shown here, or too long ago."""
+        return self._seen.get(path)
+
+    def _forget(self, path: str) -> None:
+        self._seen_bytes -= len(self._seen.pop(path, b""))
 
 
 def _size(change: Change) -> int:

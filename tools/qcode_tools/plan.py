@@ -1,7 +1,7 @@
 """What an edit makes of a file: pure functions from bytes and arguments to new bytes and words about them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcode_tools import show
 from qcode_tools.closest import closest_region
@@ -14,6 +14,9 @@ _SMALL_ENOUGH = 6_000
 """Characters of a file that is given in full after two misses."""
 
 EMPTY_OLD = "old_str is empty: give the text to replace, or use insert to add lines"
+
+_AROUND = 3
+"""Lines before and after an insertion that tell whether its place is still the same."""
 
 _ELISION = re.compile(
     r"^[ \t]*(?:#|//|/\*|<!--|--|;)?[ \t]*(?:\.\.\.|…)[ \t]*\(?(?:the )?"
@@ -50,6 +53,30 @@ def replacement(file: File, old: str, new: str) -> Plan | Several | None:
     last = first + found.new.removesuffix("\n").count("\n") - (not found.new)
     changed = document.splice(found.start, found.end, found.new)
     return _plan(file, document, changed, words=f"Edited {file.shown}{how}.", lines=(first, last))
+
+
+def replacement_of_all(file: File, old: str, new: str, *, expected: int | None) -> Plan | None:
+    """Put `new` wherever `old` is, exactly; None if it is nowhere. Raises: ToolError, if not `expected` times too."""
+    document = file.document()
+    count = document.text.count(old)
+    if count == 0:
+        return None
+    if expected is not None and count != expected:
+        raise ToolError(
+            f"the text to replace is in {file.shown} {count} times, and {expected} were expected; nothing was changed"
+        )
+    changed = document.substitute(old, new)
+    first = document.text.count("\n", 0, document.text.find(old)) + 1
+    last = changed.text.count("\n", 0, len(changed.text) - len(document.text) + document.text.rfind(old) + len(old)) + 1
+    times = "once" if count == 1 else f"{count} times"
+    return _plan(file, document, changed, words=f"Edited {file.shown}, {times}.", lines=(first, last))
+
+
+def since(planned: Plan, before: bytes, name: str) -> Plan:
+    """The same plan as seen from an earlier state of the file."""
+    if planned.before == before:
+        return planned
+    return replace(planned, before=before, diff=bytes_diff(before, planned.after, name))
 
 
 def insertion(file: File, line: int, text: str) -> Plan:
@@ -112,6 +139,26 @@ def bytes_diff(before: bytes, after: bytes, name: str) -> str:
         return ""
 
 
+def changed_meanwhile(file: File, seen: bytes, what: str) -> ToolError:
+    """What to say when a file is not as the model knows it; `what` was to be done."""
+    difference = bytes_diff(seen, file.data, file.shown)
+    shown = f":\n{difference.rstrip()}" if 0 < len(difference) <= _SMALL_ENOUGH else ": view it."
+    return ToolError(
+        f"Nothing was written: {file.shown} was changed by something else since you last saw it{shown}\n"
+        f"If {what} is still right, make the same call again."
+    )
+
+
+def same_around(file: File, seen: bytes, line: int) -> bool:
+    """Whether the lines next to the end of line `line` are the same in both."""
+    try:
+        old, new = decode(seen).text.split("\n"), file.document().text.split("\n")
+    except (NotText, ToolError):
+        return False
+    first = max(0, line - _AROUND)
+    return old[first : line + _AROUND] == new[first : line + _AROUND]
+
+
 def is_prose(path: str) -> bool:
     """Whether a Markdown fence may belong into the file."""
     return path.lower().endswith((".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc"))
@@ -126,13 +173,18 @@ def ambiguous(name: str, several: Several) -> str:
     )
 
 
+def shows_all(text: str, misses: int) -> bool:
+    """Whether `not_found` gives the whole file."""
+    return misses % 2 == 0 and len(text) <= _SMALL_ENOUGH
+
+
 def not_found(file: File, old: str, new: str, misses: int) -> str:
     """What to say when `old` is nowhere; `misses` counts the edits of this file that failed so in a row."""
     name, text = file.shown, file.document().text
     said = [f"old_str was not found in {name}; nothing was changed."]
     if len(new.strip()) > 10 and (at := text.find(new.strip("\n"))) >= 0:
         said.append(f"new_str is in the file already, at line {text.count(chr(10), 0, at) + 1}.")
-    if misses % 2 == 0 and len(text) <= _SMALL_ENOUGH:
+    if shows_all(text, misses):
         lines = text.removesuffix("\n").split("\n")
         said.append(f"This is all of {name} now:\n{show.numbered(lines, 1)}")
         said.append("Copy old_str exactly from it, without the line numbers, or write the whole file anew with create.")

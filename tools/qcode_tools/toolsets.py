@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from qcode_tools import early, search, shell
 from qcode_tools.arguments import schema
 from qcode_tools.cap import DEFAULT_CAP
-from qcode_tools.edit import Editor
+from qcode_tools.edit import Editor, Replacement
 from qcode_tools.errors import ToolError
 from qcode_tools.history import EditHistory
 from qcode_tools.spec import Effect, Tool, ToolContext, ToolOutput, ToolSpec
@@ -183,11 +183,11 @@ def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
         match args.command:
             case "view":
                 first, last = args.view_range or (None, None)
-                return await view(ctx.sandbox, args.path, first=first, last=last, limit=view_limit)
+                return await view(ctx.sandbox, args.path, first=first, last=last, limit=view_limit, history=history)
             case "create" if text is not None:
                 return await editor.create(args.path, text)
             case "str_replace" if args.old_str is not None and new is not None:
-                return await editor.str_replace(args.path, args.old_str, new)
+                return await editor.replace([Replacement(args.path, args.old_str, new)])
             case "insert" if args.insert_line is not None and new is not None:
                 return await editor.insert(args.path, args.insert_line, new)
             case "undo_edit":
@@ -223,10 +223,13 @@ def _swe(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
 def _small(history: EditHistory, view_limit: int) -> tuple[Tool, ...]:
     # No more than a small model can tell apart: it used an insert again and again where it meant a replacement.
     async def show(args: ViewArgs, ctx: ToolContext) -> ToolOutput:
-        return await view(ctx.sandbox, args.path, first=args.start_line, last=args.end_line, limit=view_limit)
+        return await view(
+            ctx.sandbox, args.path, first=args.start_line, last=args.end_line, limit=view_limit, history=history
+        )
 
     async def str_replace(args: StrReplaceArgs, ctx: ToolContext) -> ToolOutput:
-        return await Editor(ctx.sandbox, history, guarded=True).str_replace(args.path, args.old_str, args.new_str)
+        edit = Replacement(args.path, args.old_str, args.new_str)
+        return await Editor(ctx.sandbox, history, guarded=True).replace([edit])
 
     async def create(args: CreateArgs, ctx: ToolContext) -> ToolOutput:
         return await Editor(ctx.sandbox, history, guarded=True).create(args.path, args.file_text)

@@ -3,6 +3,7 @@
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools import files, show
 from qcode_tools.errors import ToolError
+from qcode_tools.history import EditHistory
 from qcode_tools.listing import list_tree
 from qcode_tools.offload import compute
 from qcode_tools.spec import ToolOutput
@@ -10,7 +11,9 @@ from qcode_tools.spec import ToolOutput
 _ENTRIES = 200
 
 
-async def view(sandbox: Sandbox, path: str, *, first: int | None, last: int | None, limit: int) -> ToolOutput:
+async def view(
+    sandbox: Sandbox, path: str, *, first: int | None, last: int | None, limit: int, history: EditHistory
+) -> ToolOutput:
     """Lines `first` to `last` of a file (from 1, inclusive; None or -1: to the end), or what is in a folder.
 
     At most about `limit` characters, in whole lines. Raises: ToolError, SandboxError.
@@ -19,7 +22,9 @@ async def view(sandbox: Sandbox, path: str, *, first: int | None, last: int | No
         file = await files.read(sandbox, path)
     except files.IsFolder as folder:
         return await _folder(sandbox, folder.path)
-    return await compute(len(file.data), _lines, file, first, last, limit)
+    shown = await compute(len(file.data), _lines, file, first, last, limit)
+    history.saw(file.path, file.data)
+    return shown
 
 
 def _lines(file: files.File, first: int | None, last: int | None, limit: int) -> ToolOutput:
