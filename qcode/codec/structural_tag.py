@@ -17,8 +17,9 @@ _OPENER = "<tool_call>\n"
 _CLOSER = "</function>\n</tool_call>"
 _END = "\n</parameter>\n"
 
-# What would begin a call in another form, hide it in a code fence, or close what is not open.
-_NOT_BEFORE_A_CALL = ["<function=", "<parameter", "</", "```", "~~~"]
+# What would begin a call in another form, hide it in a code fence, or close what is not open. A call's own opener is no
+# text either: where the text may end, it ends there.
+_NOT_BEFORE_A_CALL = ["<tool_call", "<function=", "<parameter", "</", "```", "~~~"]
 
 # What would look like the end of a value: its closing tag forgotten, or with the rest of the call behind it.
 _NOT_IN_TEXT = [
@@ -50,7 +51,7 @@ def structural_tag(tools: Iterable[Tool] | None, *, required: bool) -> dict[str,
     form: dict[str, Any]
     if required:
         reason = {"type": "any_text", "excludes": _NOT_BEFORE_A_CALL, "max_tokens": REASON_TOKENS}
-        form = _sequence([_tag("", reason, _OPENER), _any_of([_call(each, "") for each in known])])
+        form = _sequence([reason, _constant(_OPENER), _any_of([_call(function, "") for function in known])])
     else:
         form = {
             "type": "triggered_tags",
