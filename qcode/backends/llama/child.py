@@ -3,9 +3,7 @@
 `python -P -m qcode.backends.llama.child`; nothing else than qcode starts it.
 """
 
-import ctypes
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,16 +12,8 @@ from typing import BinaryIO, assert_never
 from qcode.backends.llama import protocol
 from qcode.backends.llama.answering import Answering
 from qcode.backends.llama.engine import Engine, EngineMissing, ModelNotLoaded
+from qcode.backends.llama.liveness import die_with_parent
 from qcode.backends.llama.prefix import PrefixStore, model_identity
-
-_PR_SET_PDEATHSIG = 1
-"""From <sys/prctl.h>."""
-
-
-def die_with_parent() -> None:
-    """Be killed when the parent is, even where native code never gets round to noticing that stdin has ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -1,0 +1,56 @@
+"""Servers for the command line and for runs: which model, which plan, whose lease."""
+
+import os
+from collections.abc import Callable
+
+from qcode.errors import ConfigError, ModelFileError, QcodeError
+from qcode.models.card import ModelCard
+from qcode.models.registry import load_registry
+from qcode.models.store import is_pulled
+from qcode.serving.client import Lease
+from qcode.serving.environment import how_to_get
+from qcode.serving.hardware import Machine, detect
+from qcode.serving.plan import Plan, Wish
+from qcode.serving.planning import make_plan
+from qcode.serving.profiles import EngineName, engine_profile
+from qcode.serving.state import folder_of
+from qcode.serving.supervisor import Instruction
+
+LINGER_VARIABLE = "QCODE_SERVER_LINGER"
+"""Seconds that a server which a run has started waits for another user; loading it again takes minutes."""
+_LINGER_S = 600.0
+
+
+def default_model(machine: Machine, engine: EngineName | None) -> ModelCard:
+    """The best model that fits; without GPUs, or for llama.cpp, of those that are pulled. Raises: ConfigError."""
+    for card in load_registry():
+        try:
+            plan = make_plan(Wish(card=card, engine=engine), machine)
+        except QcodeError:
+            continue
+        if plan.engine is not EngineName.LLAMA or is_pulled(card):
+            return card
+    raise ConfigError("no model that fits is on this machine: run `qcode models pull`, or name one to serve")
+
+
+def plan_for(wish: Wish) -> Plan:
+    """The plan for this machine, with all that it needs at hand. Raises: ConfigError, ModelFileError."""
+    plan = make_plan(wish, detect())
+    title = engine_profile(plan.engine).title
+    if plan.python is None and plan.program is None:
+        raise ConfigError(f"{title} was not found: {how_to_get(plan.engine)}")
+    if plan.engine is EngineName.LLAMA and wish.folder is None and not is_pulled(wish.card):
+        raise ModelFileError(f"model {plan.model} is not on this machine: run `qcode models pull {plan.model}`")
+    if plan.nodes > 1 and plan.head == "HEAD_ADDRESS":
+        raise ConfigError("--nodes needs --head ADDRESS, where the other machines reach this one (or --dry-run)")
+    return plan
+
+
+def lease_for(plan: Plan, *, fixed_port: bool, notice: Callable[[str], None]) -> Lease:
+    """The right to use the plan's server, which is started when it is first waited for. Raises: ConfigError."""
+    text = os.environ.get(LINGER_VARIABLE) or str(_LINGER_S)
+    try:
+        linger_s = float(text)
+    except ValueError:
+        raise ConfigError(f"{LINGER_VARIABLE} must be a number of seconds, not {text!r}") from None
+    return Lease(folder_of(plan.id), Instruction(plan=plan, fixed_port=fixed_port, linger_s=linger_s), notice)

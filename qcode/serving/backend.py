@@ -1,0 +1,90 @@
+"""The Backend of a server that qcode keeps up: when the server is started again, the answer is asked for again."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from qcode.backends.openai_compat import OpenAIBackend
+from qcode.backends.retry import RetryPolicy
+from qcode.errors import Malformed, Overloaded, Unavailable
+from qcode.events import EngineRestarted
+from qcode.messages import Assistant
+from qcode.model import BackendInfo, Delta, Request
+from qcode.serving.client import Lease
+from qcode.serving.plan import Plan
+from qcode.serving.profiles import engine_profile
+from qcode.serving.state import Record
+
+NOTICED_S = 5.0
+"""After a failure, how long the supervisor is given to see one too."""
+RESTARTS = 10
+"""So often an answer is asked for again after the server was started again."""
+
+
+class ServedBackend:
+    """Starts or joins the server at the first request. Nothing of an answer that broke off is used, and no tool has run
+    for it, so that the same request is asked again when the server is back."""
+
+    def __init__(self, plan: Plan, lease: Lease, *, connect: Callable[[str, str, RetryPolicy], OpenAIBackend]) -> None:
+        self._plan = plan
+        self._lease = lease
+        self._connect = connect
+        self._record: Record | None = None
+        self._inner: OpenAIBackend | None = None
+        self._starting = asyncio.Lock()
+
+    @property
+    def info(self) -> BackendInfo:
+        """The window is the plan's until the server has told its own."""
+        record = self._record
+        return BackendInfo(
+            self._plan.served,
+            engine_profile(self._plan.engine).title,
+            record.context if record else self._plan.context,
+            {"base_url": record.base_url if record else "", "server": self._lease.folder.id},
+        )
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
+        """Yield deltas, then one Assistant; EngineRestarted in between where the server came back.
+
+        Raises: BackendError.
+        """
+        restarts = 0
+        while True:
+            inner, record = await self._ready()
+            try:
+                async with aclosing(inner.stream(request)) as stream:
+                    async for item in stream:
+                        yield item
+                return
+            except (Unavailable, Malformed, Overloaded) as error:
+                if restarts == RESTARTS or not await self._lease.changed(record, within_s=NOTICED_S):
+                    raise
+                reason = str(error)
+            restarts += 1
+            await self._drop()
+            _, record = await self._ready()
+            yield EngineRestarted(error=record.note or reason)
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """The server's own count. Raises: BackendError."""
+        inner, _ = await self._ready()
+        return await inner.count_tokens(request)
+
+    async def aclose(self) -> None:
+        """Leave the server; safe to call twice."""
+        await self._drop()
+        self._lease.release()
+
+    async def _ready(self) -> tuple[OpenAIBackend, Record]:
+        async with self._starting:
+            if self._inner is None or self._record is None:
+                self._record = await self._lease.ready()
+                # A server that is gone is the supervisor's affair: only what passes by itself is tried again at once.
+                self._inner = self._connect(self._record.base_url, self._record.served, RetryPolicy(waits_s=(0.5,)))
+            return self._inner, self._record
+
+    async def _drop(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await inner.aclose()

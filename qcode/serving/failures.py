@@ -1,0 +1,92 @@
+"""Why a server ended, from its exit and its log. A log is untrusted text: one line of it is shown, made safe.
+
+Sources of the wordings: vLLM's v1/core/kv_cache_utils.py and v1/worker, torch's allocator, SGLang's model_runner.py,
+llama.cpp's ggml-backend and llama-kv-cache.
+"""
+
+import re
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from qcode.backends.openai_compat.faults import one_line
+
+_MEMORY = re.compile(
+    r"OutOfMemoryError|out of memory|No available memory for the cache blocks"
+    r"|larger than the available KV cache memory|Not enough memory|can't allocate memory|Cannot allocate memory"
+    r"|MemoryError|failed to allocate|unable to allocate|bad_alloc|less than desired GPU memory utilization",
+    re.IGNORECASE,
+)
+_FITS = re.compile(r"estimated maximum model length is (\d+)")
+# Nothing that another try would change.
+_FINAL = re.compile(
+    r"unrecognized arguments|invalid choice|the following arguments are required|No module named|is not installed"
+    r"|Repository Not Found|RepositoryNotFound|LocalEntryNotFound|GatedRepo|is not a local folder"
+    r"|address already in use|couldn't bind|failed to load model|Unsupported|not supported"
+    r"|does not recognize this architecture"
+)
+_TELLING = re.compile(r"\b(?:\w*Error|\w*Exception|error)\b\s*:|\b[EF] \S*:|\bERROR\b")
+_NOISE = re.compile(r"^Traceback|^\s+File |^\s+raise |^\s*\^+$|See root cause above|Engine core initialization failed")
+
+
+class Kind(StrEnum):
+    MEMORY = "memory"
+    FINAL = "final"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How it ended, in words for the user; `fits` is the window that the engine says would fit."""
+
+    kind: Kind
+    words: str
+    fits: int | None = None
+
+
+def ending(code: int, log: str, *, killed_for_memory: bool = False) -> Ending:
+    """Judge an exit: `code` as subprocess gives it, the end of the log, whether the kernel killed for memory since."""
+    how = _exit_words(code)
+    if killed_for_memory and code == -signal.SIGKILL:
+        return Ending(Kind.MEMORY, "the kernel killed it because the memory was used up")
+    fits = _FITS.findall(log)
+    memory = [line for line in log.splitlines() if _MEMORY.search(line)]
+    if memory:
+        return Ending(Kind.MEMORY, f"out of memory ({_shown(memory[-1])})", int(fits[-1]) if fits else None)
+    if code < 0:
+        return Ending(Kind.CRASH, how)
+    line = _telling_line(log)
+    words = f"{how}: {_shown(line)}" if line else how
+    return Ending(Kind.FINAL if _FINAL.search(log) else Kind.CRASH, words)
+
+
+def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
+    """How often the kernel has killed a process for memory since it started; 0 where it does not tell."""
+    try:
+        lines = vmstat.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _telling_line(log: str) -> str:
+    """The last line that names an error, else the last line."""
+    lines = [line for line in log.splitlines() if line.strip() and not _NOISE.search(line)]
+    return next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1] if lines else "")
+
+
+def _shown(line: str) -> str:
+    # What loggers put in front of their words: process, time, file.
+    bare = re.sub(r"^\(?[\w ]*pid=\d+\)\s*", "", line)
+    bare = re.sub(r"^(?:ERROR|INFO|WARNING)\s+[\d-]+\s+[\d:]+\s+\[[^\]]*\]\s*", "", bare)
+    return one_line(bare)
+
+
+def _exit_words(code: int) -> str:
+    if code >= 0:
+        return f"it ended with exit code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
