@@ -1,6 +1,7 @@
 """Where commands run: Docker containers, bubblewrap, or the host by its own name. Knows nothing of models."""
 
 from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost, SandboxUnavailable
+from qcode_sandbox.gate import AllowedHost, Gate
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult, Sandbox
 from qcode_sandbox.specs import DEFAULT_IMAGE, Bind, BubblewrapSpec, DockerSpec, HostSpec, SandboxSpec, Source
@@ -9,10 +10,12 @@ __all__ = [
     "DEFAULT_IMAGE",
     "OUTPUT_LIMIT",
     "READ_LIMIT",
+    "AllowedHost",
     "Bind",
     "BubblewrapSpec",
     "DockerSpec",
     "ExecResult",
+    "Gate",
     "HostSpec",
     "Sandbox",
     "SandboxError",

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from qcode_sandbox import cgroups
+from qcode_sandbox import cgroups, outlet
 from qcode_sandbox.bind import Bound, survey
 from qcode_sandbox.bwrap_mounts import BASE, HOME, PIPES, SCRATCH, mounts
 from qcode_sandbox.channel import Channel
@@ -43,14 +43,14 @@ _LAUNCH = 'while [ "$1" != : ]; do echo 0 >"$1" || exit 97; shift; done; shift; 
 
 
 @asynccontextmanager
-async def open_namespaces(spec: BubblewrapSpec) -> AsyncIterator["BubblewrapEngine"]:
-    """A running sandbox, gone when the context is left. Raises: SandboxError."""
+async def open_namespaces(spec: BubblewrapSpec, way_out: Path | None) -> AsyncIterator["BubblewrapEngine"]:
+    """A running sandbox, gone when the context is left; `way_out` as outlet.outlet gives it. Raises: SandboxError."""
     program = shutil.which("bwrap")
     if program is None:
         raise SandboxUnavailable(_NOT_FOUND)
     await asyncio.to_thread(reap_stale)
     bound = await asyncio.to_thread(survey, spec.source.root) if isinstance(spec.source, Bind) else None
-    engine = BubblewrapEngine(spec, bound)
+    engine = BubblewrapEngine(spec, bound, way_out)
     try:
         await to_the_end(engine.start(program))
         yield engine
@@ -75,9 +75,11 @@ class BubblewrapEngine:
     scratch = SCRATCH
     base = BASE
 
-    def __init__(self, spec: BubblewrapSpec, bound: Bound | None) -> None:
+    def __init__(self, spec: BubblewrapSpec, bound: Bound | None, way_out: Path | None) -> None:
         self._spec = spec
         self._bound = bound
+        self._way_out = way_out
+        self._relay = b"relay\n" if way_out else b""
         self._user = _user_outside(bound)
         self._folder = Folder.make()
         if self._user:
@@ -100,7 +102,9 @@ class BubblewrapEngine:
         for limit, instead in _WITHOUT.items():
             if limit not in group.held:
                 spec.on_progress(f"no control group for {limit} can be made here: {instead}")
-        seen = await asyncio.to_thread(mounts, self._spec, self._folder.root, self._bound, group.counter)
+        seen = await asyncio.to_thread(
+            lambda: mounts(spec, self._folder.root, self._bound, counter=group.counter, way_out=self._way_out)
+        )
         with _memory_file(_filter()) as syscalls:
             words = [*self._isolation(), "--seccomp", str(syscalls), *seen]
             with _memory_file(b"".join(os.fsencode(word) + b"\0" for word in words)) as arguments:
@@ -113,12 +117,14 @@ class BubblewrapEngine:
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                     cwd="/", env={"PATH": _PATH}, start_new_session=True, pass_fds=[arguments, syscalls],
                 )  # fmt: skip
-        self._say(script("bwrap_init.sh"))
+        self._say(script("bwrap_init.sh") + self._relay)
         if not await self._answers(_START_S):
             raise SandboxUnavailable(f"bubblewrap cannot make the sandbox: {await self._last_words()}")
 
     def _isolation(self) -> list[str]:
         environment = {"PATH": _PATH, "HOME": HOME, "USER": "dev", **ENVIRONMENT, **self._spec.env}
+        if self._way_out:
+            environment |= outlet.ENVIRONMENT
         settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
         uid, gid = _INSIDE
         return [
@@ -130,7 +136,8 @@ class BubblewrapEngine:
         spec = self._spec
         data_kb = "unlimited" if memory_is_held else str(spec.memory_mb << 10)
         file_kb = str(spec.disk_mb << 10) if self._bound else "unlimited"
-        return boot(PIPES, str(spec.open_files), str(spec.pids), data_kb, file_kb, BOOT, self.workdir)
+        relay = outlet.RELAY if self._way_out else []
+        return boot(PIPES, str(spec.open_files), str(spec.pids), data_kb, file_kb, BOOT, self.workdir, *relay)
 
     async def connect(self, channel: Channel, kind: str) -> None:
         if self._process is None or self._process.returncode is not None:
@@ -152,7 +159,7 @@ class BubblewrapEngine:
     def kill_all(self) -> None:
         # Those with tags first: the process that hears "all" may itself be waiting for room for a new one.
         asyncio.get_running_loop().run_in_executor(None, self._folder.kill)
-        self._say(b"all\n")
+        self._say(b"all\n" + self._relay)
 
     async def lost(self) -> str:
         if self._process is not None and self._process.returncode is None and await self._answers(_ANSWER_S):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qcode_sandbox.bind import Bound
 from qcode_sandbox.errors import SandboxUnavailable
+from qcode_sandbox.outlet import INSIDE
 from qcode_sandbox.specs import BubblewrapSpec
 
 HOME = "/home/dev"
@@ -56,8 +57,12 @@ class Mounts:
         self.add("--perms", mode, "--size", str(megabytes * _MB), "--tmpfs", target)
 
 
-def mounts(spec: BubblewrapSpec, folder: Path, bound: Bound | None, counter: Path | None) -> list[str]:
-    """All of them. `folder` is the sandbox's own on the host. Raises: SandboxUnavailable."""
+def mounts(
+    spec: BubblewrapSpec, folder: Path, bound: Bound | None, *, counter: Path | None, way_out: Path | None
+) -> list[str]:
+    """All of them. `folder` is the sandbox's own on the host, `counter` its control group's of killed processes.
+
+    Raises: SandboxUnavailable."""
     found = Mounts()
     for directory in ("/etc", "/sys", "/sys/fs", "/sys/fs/cgroup", "/var", PRIVATE):
         found.add("--perms", "0755", "--dir", directory)
@@ -79,6 +84,8 @@ def mounts(spec: BubblewrapSpec, folder: Path, bound: Bound | None, counter: Pat
     if counter:
         version = "memory.events" if counter.name == "memory.events" else "memory/memory.oom_control"
         found.show(counter, f"/sys/fs/cgroup/{version}")
+    if way_out:
+        found.show(way_out, INSIDE)
     _work_tree(found, spec, bound)
     found.add("--dir", "/run", "--remount-ro", "/")
     return found.arguments

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qcode_sandbox import outlet
 from qcode_sandbox.bind import Bound
 from qcode_sandbox.docker_client import engine_errors, probe
 from qcode_sandbox.docker_reaper import labels
 from qcode_sandbox.environment import ENVIRONMENT, boot
 from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.outlet import INSIDE
 from qcode_sandbox.seccomp import docker_profile
 from qcode_sandbox.specs import DockerSpec, Source
 
@@ -56,19 +59,19 @@ def _memory_mounts(spec: DockerSpec, user: str) -> dict[str, str]:
     return mounts
 
 
-def _bind_mounts(spec: DockerSpec, bound: Bound | None) -> list[Any]:
+def _bind_mounts(spec: DockerSpec, bound: Bound | None, way_out: Path | None) -> list[Any]:
     from docker.types import Mount
 
-    if bound is None:
-        return []
-    names = [("", False), *((name, False) for name in bound.pinned), *((name, True) for name in bound.protected)]
-    return [
-        Mount(f"{spec.workdir}/{name}".rstrip("/"), str(bound.root / name), type="bind", read_only=read_only)
-        for name, read_only in names
-    ]
+    shown = [(INSIDE, way_out, True)] if way_out else []
+    if bound:
+        names = [("", False), *((name, False) for name in bound.pinned), *((name, True) for name in bound.protected)]
+        shown += [(f"{spec.workdir}/{name}".rstrip("/"), bound.root / name, sealed) for name, sealed in names]
+    return [Mount(target, str(source), type="bind", read_only=sealed) for target, source, sealed in shown]
 
 
-def create(client: APIClient, spec: DockerSpec, image: str, name: str, bound: Bound | None) -> None:
+def create(
+    client: APIClient, spec: DockerSpec, image: str, *, name: str, bound: Bound | None, way_out: Path | None
+) -> None:
     """Make a container, not yet started; blocking. Raises: SandboxUnavailable."""
     from docker.types import LogConfig, Ulimit
 
@@ -90,19 +93,20 @@ def create(client: APIClient, spec: DockerSpec, image: str, name: str, bound: Bo
         security_opt=["no-new-privileges", f"seccomp={docker_profile()}"],
         read_only=spec.source is not None,
         tmpfs=_memory_mounts(spec, user),
-        mounts=_bind_mounts(spec, bound),
+        mounts=_bind_mounts(spec, bound, way_out),
         ulimits=limits,
         log_config=LogConfig(type="none"),
     )
+    first = boot(*(outlet.RELAY if way_out else []))
     with engine_errors("the sandbox's container cannot be made"):
         client.create_container(
             image,
-            entrypoint=boot()[:1],
-            command=boot()[1:],
+            entrypoint=first[:1],
+            command=first[1:],
             name=name,
             user=user,
             hostname="box" if spec.network == "none" else None,
-            environment={"HOME": HOME, **ENVIRONMENT, **spec.env},
+            environment={"HOME": HOME, **ENVIRONMENT, **spec.env, **(outlet.ENVIRONMENT if way_out else {})},
             labels=labels(spec.session),
             stdin_open=True,
             healthcheck={"test": ["NONE"]},

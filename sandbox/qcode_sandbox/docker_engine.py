@@ -8,6 +8,8 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcode_sandbox.bind import survey
@@ -32,18 +34,22 @@ _ANSWER_S = 10.0
 
 
 @asynccontextmanager
-async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
-    """A running container, removed when the context is left. Raises: SandboxError."""
+async def open_container(spec: DockerSpec, way_out: Path | None) -> AsyncIterator[DockerEngine]:
+    """A running container, removed when the context is left; `way_out` as outlet.outlet gives it.
+
+    Raises: SandboxError.
+    """
     bound = await asyncio.to_thread(survey, spec.source.root) if isinstance(spec.source, Bind) else None
     client = await to_the_end(asyncio.to_thread(connect))
     name = f"qcode-{secrets.token_hex(6)}"
-    engine = DockerEngine(client, spec, name, keeper=keeper(user_of(spec, bound)))
+    engine = DockerEngine(client, spec, name, keeper=keeper(user_of(spec, bound)), gated=way_out is not None)
     try:
         await asyncio.to_thread(reap_stale, client)
         image = await ensure_with(client, spec.image, spec.on_progress)
         try:
             # Not to be cut off: a container whose creation nobody waited for would be left.
-            await to_the_end(asyncio.to_thread(create, client, spec, image, name, bound))
+            making = partial(create, client, spec, image, name=name, bound=bound, way_out=way_out)
+            await to_the_end(asyncio.to_thread(making))
             await to_the_end(engine.start())
             watch = asyncio.create_task(engine.watch_disk()) if spec.source is None else None
             try:
@@ -62,11 +68,12 @@ async def open_container(spec: DockerSpec) -> AsyncIterator[DockerEngine]:
 class DockerEngine:
     """A container. Its first process (init.sh) ends with our connection to it, so also when we are killed."""
 
-    def __init__(self, client: APIClient, spec: DockerSpec, container: str, *, keeper: str) -> None:
+    def __init__(self, client: APIClient, spec: DockerSpec, container: str, *, keeper: str, gated: bool) -> None:
         self._client = client
         self._spec = spec
         self._container = container
         self._keeper = keeper
+        self._gated = gated
         self._control: SocketConnection | None = None
         self._ended = False
         self._heard = asyncio.Event()
@@ -93,7 +100,7 @@ class DockerEngine:
 
         control = await asyncio.to_thread(attach_and_start)
         self._control = await over_socket(control, lambda _: self._heard.set(), self._control_ended)
-        self._control.write(script("init.sh"))
+        self._control.write(script("init.sh") + (b"relay\n" if self._gated else b""))
 
     def _control_ended(self) -> None:
         self._ended = True
@@ -126,7 +133,7 @@ class DockerEngine:
 
     def kill_all(self) -> None:
         if self._control:
-            self._control.write(b"all\n")
+            self._control.write(b"all\nrelay\n" if self._gated else b"all\n")
 
     async def lost(self) -> str:
         from docker.errors import NotFound

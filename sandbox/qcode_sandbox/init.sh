@@ -3,7 +3,7 @@
 #
 # stdin is held open by qcode. At its end (qcode closed, or was killed) this process ends, and the container with it.
 # Commands: "kill TAG" kills what carries the tag (see server.sh), "all" kills everything else of this user, "ping" is
-# answered as long as the container lives.
+# answered as long as the container lives, "relay" starts the relay to the network, whose command line $@ is.
 
 exec 3>&1 1>/dev/null 2>&1
 
@@ -31,6 +31,7 @@ while IFS=' ' read -r verb tag; do
       ((${#found[@]})) && kill -KILL "${found[@]}"
       ;;
     all) kill -KILL -1 ;;
+    relay) "$@" 3>&- & ;;
     ping) echo pong >&3 ;;
   esac
 done

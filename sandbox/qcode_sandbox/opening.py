@@ -9,6 +9,7 @@ from qcode_sandbox.box import Box
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.engine import Engine
 from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.outlet import outlet, ready
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
 from qcode_sandbox.source import archive
@@ -36,22 +37,26 @@ async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
         case BubblewrapSpec():
             from qcode_sandbox.bwrap_engine import open_namespaces
 
-            async with open_namespaces(spec) as namespaces:  # noqa: SIM117
-                async with _box(namespaces, spec.source, disk_mb=spec.disk_mb) as box:
+            async with outlet(spec.gate) as way_out, open_namespaces(spec, way_out) as namespaces:  # noqa: SIM117
+                async with _box(namespaces, spec.source, disk_mb=spec.disk_mb, gated=way_out is not None) as box:
                     yield box
         case DockerSpec():
             from qcode_sandbox.docker_engine import open_container
 
-            async with open_container(spec) as container:  # noqa: SIM117
-                async with _box(container, spec.source, disk_mb=spec.disk_mb) as box:
+            async with outlet(spec.gate) as way_out, open_container(spec, way_out) as container:  # noqa: SIM117
+                async with _box(container, spec.source, disk_mb=spec.disk_mb, gated=way_out is not None) as box:
                     yield box
 
 
 @asynccontextmanager
-async def _box(engine: Engine, source: Source | Bind | None, *, disk_mb: int) -> AsyncIterator[Box]:
+async def _box(
+    engine: Engine, source: Source | Bind | None, *, disk_mb: int, gated: bool = False
+) -> AsyncIterator[Box]:
     box = Box(engine)
     try:
         await _prepare(box, engine, source, disk_mb * 1_000_000)
+        if gated:
+            await _work(box, ready())
         yield box
     finally:
         await to_the_end(box.close())

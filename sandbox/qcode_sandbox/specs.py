@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from qcode_sandbox.gate import Gate
+
 DEFAULT_IMAGE = "qcode/base"
 """The image that qcode makes itself: Debian with git, ripgrep, Python 3 and pytest."""
 
@@ -61,6 +63,8 @@ class DockerSpec:
     With a `Bind` the work tree is the host's folder, its owner is who commands run as, and no single file in it can
     grow beyond `disk_mb`.
 
+    A `gate` lets programs that know proxies reach its hosts, and nothing else.
+
     Without `source` the image brings its tree at `workdir`, which must belong to `user`. Its root file system is
     writable. Docker's overlay2 has no quota on most file systems: no single file can grow beyond `disk_mb`, and the
     layer's size is watched every second; a call that exceeds it is killed. A fast writer overshoots by what it writes
@@ -78,6 +82,7 @@ class DockerSpec:
     pids: int = 512
     open_files: int = 8192
     network: Literal["none", "host"] = "none"
+    gate: Gate | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
     on_progress: Callable[[str], None] = _ignore
@@ -109,6 +114,7 @@ class BubblewrapSpec:
     cpus: float = 2.0
     pids: int = 512
     open_files: int = 8192
+    gate: Gate | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     on_progress: Callable[[str], None] = _ignore
 
