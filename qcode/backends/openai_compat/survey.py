@@ -12,8 +12,9 @@ from qcode.backends.openai_compat.foresight import too_small
 from qcode.backends.openai_compat.servers import Server
 from qcode.errors import Refused
 
-GRACE_S = 0.25
-"""How long a first request waits to know whom it asks; a server on this machine says so within milliseconds."""
+GRACE_S = 1.0
+"""How long a first request waits to know whom it asks; a server on this machine says so within milliseconds. What it is
+not asked to hold to its form for want of an answer is an answer that may be lost."""
 
 SETTLE_S = 5.0
 """How long a finished answer waits for what is still unknown of the server."""
@@ -71,6 +72,8 @@ class Survey:
         if self._found is not None:
             return self._checked(self._found).model
         task = self.start()
+        # The request needs it as well, and the server is not to be blamed for the time that it takes to load.
+        await self._connection.client()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S if self._model is not None else None):
                 await self._identified.wait()
