@@ -12,9 +12,9 @@ from qcode.codec import (
     CodecEvent,
     Parsed,
     ParsedCall,
-    Problem,
     StreamParser,
     Text,
+    ThinkingText,
 )
 from qcode.events import ArgumentDone, TextDelta, ThinkingDelta, ToolCallDelta
 from qcode.messages import Assistant, Message, Stop, ToolCall, Usage
@@ -92,8 +92,8 @@ class Answer:
             thinking="".join(self._thinking),
             tool_calls=calls,
             stop=Stop.TOOL_CALLS if calls and stop is Stop.END else stop,
-            usage=usage.model_copy(update={"recoveries": usage.recoveries + parsed.recoveries}),
-            problems=(*parsed.problems, *self._problems),
+            usage=usage.model_copy(update={"recoveries": usage.recoveries + len(parsed.recoveries)}),
+            problems=(*(problem.text for problem in parsed.problems), *self._problems),
         )
 
     def _deltas(self, events: Iterable[CodecEvent]) -> Iterator[Delta]:
@@ -109,8 +109,10 @@ class Answer:
                     yield from self.argument(self._place_of(index), argument, value)
                 case CallFinished(index=index, call=call):
                     self.call(self._place_of(index), call)
-                case Problem():
-                    pass  # The parser's result has them all.
+                case ThinkingText(text=text):
+                    yield from self.thinking(text)
+                case _:
+                    pass  # Problems and recoveries: the parser's result has them all.
 
     def _place_of(self, index: int) -> int:
         if index not in self._text_places:

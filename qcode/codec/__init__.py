@@ -1,7 +1,7 @@
 """Text of a model to tool calls and back; no I/O and nothing heavy.
 
 `parse` reads a whole answer, `StreamParser` one that is still being written; `render` writes the prompt in the form of
-Qwen3-Coder's chat template, and `grammar` holds an engine to that form.
+the models' chat templates, and `grammar` holds an engine to that form. docs/codec.md shows how.
 """
 
 from qcode.codec.grammar import Grammar, Trigger, grammar
@@ -13,10 +13,16 @@ from qcode.codec.types import (
     CallFinished,
     CallStarted,
     CodecEvent,
+    Dialect,
     Parsed,
     ParsedCall,
     Problem,
+    ProblemKind,
+    Recovered,
+    Recovery,
     Text,
+    ThinkingMode,
+    ThinkingText,
 )
 
 __all__ = [
@@ -25,12 +31,18 @@ __all__ = [
     "CallFinished",
     "CallStarted",
     "CodecEvent",
+    "Dialect",
     "Grammar",
     "Parsed",
     "ParsedCall",
     "Problem",
+    "ProblemKind",
+    "Recovered",
+    "Recovery",
     "StreamParser",
     "Text",
+    "ThinkingMode",
+    "ThinkingText",
     "Trigger",
     "grammar",
     "parse",

@@ -1,13 +1,15 @@
 """Reads one function of a call, from after its header to after its closing tags (rules M, R2 to R6, X)."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from qcode.codec.hermes import json_object
 from qcode.codec.lexer import Kind, Token
+from qcode.codec.loosejson import json_object
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
-from qcode.codec.schema import properties, required_names, typed
-from qcode.codec.types import Function
+from qcode.codec.schema import fitted, properties, required_names, typed
+from qcode.codec.types import Function, Recovery
 from qcode.codec.values import ValueReader
 
 
@@ -34,8 +36,10 @@ class CallReader:
             token = read[-1]
             if token.kind is Kind.PARAMETER:
                 key = _key(token.name, declared)
-                if key in texts or key != token.name or not token.exact:
-                    output.recoveries += 1
+                if key in texts:
+                    output.recovered(Recovery.DUPLICATE_ARGUMENT)
+                if key != token.name or not token.exact:
+                    output.recovered(Recovery.TAG_FORM)
                 complete = all(name in texts or name == key for name in needed)
                 text = yield from self._values.read(index, key, declared, texts, may_end=complete)
                 if text is None:
@@ -46,11 +50,12 @@ class CallReader:
                 output.finish_argument(index, key, arguments[key])
                 continue
             if token.kind is Kind.FUNCTION_CLOSE:
-                output.recoveries += not token.exact
+                if not token.exact:
+                    output.recovered(Recovery.TAG_FORM)
                 break
             if token.kind in (Kind.TOOL_CLOSE, Kind.TOOL_OPEN, Kind.FUNCTION):
                 self._reader.put_back([token])
-                output.recoveries += 1
+                output.recovered(Recovery.MISSING_CLOSER)
                 break
             if token.kind in (Kind.END, Kind.CUT):
                 if token.kind is Kind.END:
@@ -58,12 +63,13 @@ class CallReader:
                 if not self._may_end_here(token, texts, needed):
                     output.cut_off(_cut_line(name, ""))
                     return False
-                output.recoveries += 1
+                output.recovered(Recovery.MISSING_CLOSER)
                 break
             loose += read
-        if loose:
-            output.recoveries += 1
-            arguments = arguments or json_object(raw_of(loose)) or {}
+        if loose and arguments:
+            output.recovered(Recovery.STRAY_TEXT)
+        elif loose:
+            arguments = self._arguments_in(raw_of(loose), name, declared, root)
         output.finish_call(index, name, arguments)
         return True
 
@@ -72,6 +78,25 @@ class CallReader:
         if not texts or not all(name in texts for name in needed):
             return False
         return token.kind is Kind.END or (token.raw.startswith("</") and "</function".startswith(token.raw[:10]))
+
+    def _arguments_in(
+        self, text: str, name: str, declared: Mapping[str, Any], root: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The arguments of a call that has no parameter tags: a JSON object, or tags named like the parameters."""
+        found = json_object(text)
+        if found is not None:
+            self._output.recovered(Recovery.ARGUMENTS_FORM)
+            inner = found.get("arguments")
+            if isinstance(inner, dict) and found.get("name") == name and "arguments" not in declared:
+                found = inner
+            return {key: fitted(value, declared.get(key), root) for key, value in found.items()}
+        tagged = {}
+        for key in declared:
+            match = re.search(rf"<{re.escape(key)}>(?:\r?\n)?(.*?)(?:\r?\n)?</{re.escape(key)}>", text, re.DOTALL)
+            if match:
+                tagged[key] = typed(match[1], declared[key], root)
+        self._output.recovered(Recovery.ARGUMENTS_FORM if tagged else Recovery.STRAY_TEXT)
+        return tagged
 
 
 def _key(name: str, declared: object) -> str:

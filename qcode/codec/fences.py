@@ -19,6 +19,8 @@ class Place(Enum):
 
 
 _RUN = re.compile(r"`+|~+")
+_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)", re.MULTILINE)
+"""A line that may open or close a fenced block: its run, and what follows it."""
 _RUN_OR_BREAK = re.compile(r"`+|\n")
 _MAX_INDENT = 3
 _MIN_FENCE = 3
@@ -27,19 +29,53 @@ _MIN_FENCE = 3
 class Markdown:
     """Follows the text outside calls: `feed` it all of it, in order, in any pieces."""
 
-    __slots__ = ("_blank", "_closing", "_fence", "_fence_line", "_indent", "_run", "_runs")
+    __slots__ = ("_blank", "_closing", "_fence", "_fence_line", "_fresh", "_indent", "_run", "_runs", "_unread")
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Begin anew, at the start of a line outside all code."""
+        self._unread: list[str] = []
         self._fence = ""
         self._new_line()
 
     def feed(self, text: str) -> None:
         """Some more of the text."""
+        self._unread.append(text)
+
+    def _read(self) -> None:
+        """Look at what was fed: its whole lines for fences only, the line that goes on for all that matters in it."""
+        if not self._unread:
+            return
+        text = "".join(self._unread)
+        self._unread.clear()
+        if self._fresh:
+            end = text.rfind("\n") + 1
+        else:
+            first = text.find("\n") + 1
+            self._read_line(text[:first] if first else text)
+            if not first:
+                return
+            text = text[first:]
+            end = text.rfind("\n") + 1
+        if end:
+            self._read_lines(text[:end])
+        self._read_line(text[end:])
+
+    def _read_lines(self, text: str) -> None:
+        for match in _FENCE.finditer(text):
+            run, info = match[1], match[2]
+            if not self._fence:
+                self._fence = run
+            elif run.startswith(self._fence) and not info.strip():
+                self._fence = ""
+
+    def _read_line(self, text: str) -> None:
+        """Some more of one line, its line break at most at the end."""
         done = 0
+        if text:
+            self._fresh = False
         if "`" in text or "~" in text:
             for match in _RUN.finditer(text):
                 self._plain(text[done : match.start()])
@@ -52,6 +88,7 @@ class Markdown:
     @property
     def place(self) -> Place:
         """Where a tag stands that comes now."""
+        self._read()
         self._end_run()
         if self._fence:
             return Place.CODE
@@ -60,18 +97,22 @@ class Markdown:
     @property
     def in_fence(self) -> bool:
         """Whether a fenced block is open."""
+        self._read()
         return bool(self._fence)
 
     @property
     def at_line_start(self) -> bool:
         """Nothing but blanks on this line so far."""
+        self._read()
         return self._blank and not self._run
 
     def undecided(self) -> "Undecided":
         """For the tags from here on, when `place` is UNDECIDED."""
+        self._read()
         return Undecided(self._runs, fence_line=self._fence_line)
 
     def _new_line(self) -> None:
+        self._fresh = True
         self._indent = 0
         self._blank = True
         self._closing = False
@@ -80,16 +121,15 @@ class Markdown:
         self._runs: list[int] = []
 
     def _plain(self, text: str) -> None:
-        """Text without backticks and tildes: only its first line break and its last line matter."""
+        """Text of the line without backticks and tildes."""
         if not text:
             return
         self._end_run()
-        first = text.find("\n")
-        if first >= 0:
-            self._rest_of_line(text[:first])
+        if text.endswith("\n"):
+            self._rest_of_line(text[:-1])
             self._end_line()
-            text = text[text.rfind("\n") + 1 :]
-        self._rest_of_line(text)
+        else:
+            self._rest_of_line(text)
 
     def _rest_of_line(self, text: str) -> None:
         if self._blank:

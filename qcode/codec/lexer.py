@@ -147,8 +147,7 @@ def _token(match: re.Match[str]) -> Token:
     if not match["kind"]:
         kind = next(kind for stem, kind in _EXACT.items() if raw.startswith(stem[:-1]))
         return Token(kind, raw, exact=False)
-    name = match["name"] or match["attribute"] or match["unclosed"] or match["unclosed_attribute"] or match["inside"]
-    name = name.strip(" \t")
+    name = match[match.lastgroup or "kind"].removesuffix("/").strip(" \t")
     for quote in "\"'":
         if len(name) > 2 and name[0] == name[-1] == quote:
             name = name[1:-1].strip(" \t")

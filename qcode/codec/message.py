@@ -1,5 +1,6 @@
 """The grammar's top: which tags in an answer begin a call, and which are only shown (rules R and N)."""
 
+import re
 from collections.abc import Iterable
 from enum import Enum, auto
 
@@ -10,7 +11,7 @@ from qcode.codec.lexer import BLANKS, Kind, Token
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
 from qcode.codec.schema import functions
-from qcode.codec.types import Tool
+from qcode.codec.types import Dialect, Recovery, ThinkingMode, Tool
 
 _JUNK_LIMIT = 200
 """Characters of text between `<tool_call>` or a header and the next tag that do not hide a call."""
@@ -25,6 +26,9 @@ _CUT_LINE = (
 
 _MAX_DOUBLED = 3
 
+_LINE_OBJECT = re.compile(r"^[^\S\n]*\{", re.MULTILINE)
+_BEFORE_OBJECT = ("{", "[", "`", ",")
+
 _OPENERS = (Kind.TOOL_OPEN, Kind.FUNCTION)
 _CLOSERS = (Kind.TOOL_CLOSE, Kind.FUNCTION_CLOSE)
 
@@ -32,18 +36,24 @@ _CLOSERS = (Kind.TOOL_CLOSE, Kind.FUNCTION_CLOSE)
 class MessageReader:
     """Reads one answer."""
 
-    def __init__(self, output: Output, tools: Iterable[Tool] | None) -> None:
+    def __init__(
+        self, reader: Reader, output: Output, tools: Iterable[Tool] | None, *, dialect: Dialect, thinking: ThinkingMode
+    ) -> None:
         self._output = output
         self._functions = functions(tools)
-        self._reader = Reader()
-        self._calls = CallReader(self._reader, output)
-        self._hermes = HermesReader(self._reader, output, self._functions)
+        self._reader = reader
+        self._calls = CallReader(reader, output)
+        self._hermes = HermesReader(reader, output, self._functions, dialect)
+        self._dialect = dialect
+        self._thinking = thinking
         self._thinking_ends = True
         self._tried = False
 
     def read(self) -> Steps[None]:
         """Read to the end."""
         output = self._output
+        if self._thinking is ThinkingMode.BEGUN:
+            yield from self._think()
         while True:
             token = yield from self._reader.next()
             kind = token.kind
@@ -64,8 +74,11 @@ class MessageReader:
             elif kind in _CLOSERS:
                 self._closer(token)
             elif kind is Kind.THINK_OPEN and self._thinking_ends and output.markdown.place is not Place.CODE:
-                output.content(token.raw)
-                yield from self._thinking()
+                if self._thinking is ThinkingMode.TEXT:
+                    output.content(token.raw)
+                yield from self._think()
+            elif kind is Kind.TEXT and "{" in token.raw and self._dialect is Dialect.HERMES:
+                yield from self._objects(token)
             else:
                 output.content(token.raw)
 
@@ -97,15 +110,17 @@ class MessageReader:
         else:
             self._output.content(token.raw)
 
-    def _thinking(self) -> Steps[None]:
+    def _think(self) -> Steps[None]:
         """After `<think>`: a call waits to see whether the thinking ends; if not, it counts (rule N6)."""
         output = self._output
+        apart = self._thinking is not ThinkingMode.TEXT
+        show = output.thinking if apart else output.content
         waiting: list[Token] = []
         while True:
             token = yield from self._reader.next()
             if token.kind is Kind.THINK_CLOSE:
-                output.content(raw_of(waiting) + token.raw)
-                output.markdown.reset()
+                show(raw_of(waiting) + ("" if apart else token.raw))
+                output.end_thinking(apart=apart)
                 return
             if token.kind is Kind.END:
                 self._thinking_ends = False
@@ -115,40 +130,57 @@ class MessageReader:
             if waiting or opens or token.kind is Kind.CUT:
                 waiting.append(token)
             else:
-                output.content(token.raw)
+                show(token.raw)
+
+    def _objects(self, token: Token) -> Steps[None]:
+        """Text in the dialect of JSON: an object at the beginning of a line may be a call without its opener."""
+        output = self._output
+        done = 0
+        for match in _LINE_OBJECT.finditer(token.raw):
+            output.content(token.raw[done : match.end() - 1])
+            done = match.end() - 1
+            if not output.markdown.at_line_start or output.markdown.place is not Place.PROSE:
+                continue
+            self._reader.put_back([Token(Kind.TEXT, token.raw[done:])])
+            if (yield from self._hermes.read_bare()):
+                yield from self._hermes.trail()
+                yield from self._after(wrapped=False)
+                return
+            first = yield from self._reader.next()
+            output.content("{")
+            rest = first.raw[1:]
+            self._reader.put_back([Token(Kind.TEXT, rest)] if rest else [])
+            return
+        output.content(token.raw[done:])
 
     def _wrapped(self, opener: Token) -> Steps[None]:
         """After `<tool_call>`."""
         output = self._output
         at_start = output.markdown.at_line_start
         openers = [opener]
-        extra = int(not opener.exact)
+        extra = [] if opener.exact else [Recovery.TAG_FORM]
         while True:
             read = yield from self._reader.blanks()
             if read[-1].kind is not Kind.TOOL_OPEN:
                 break
             openers += read
-            extra += 1
+            extra.append(Recovery.DOUBLED_TAG)
         last = read[-1]
-        if last.kind is Kind.TEXT and last.raw.lstrip(BLANKS).startswith("{"):
+        if last.kind is Kind.TEXT and last.raw.lstrip(BLANKS)[:1] in _BEFORE_OBJECT:
             self._reader.put_back(read)
-            if (yield from self._hermes.read(any_name=at_start)):
-                output.recoveries += extra
-                while (yield from self._object_follows()) and (yield from self._hermes.read(any_name=True)):
-                    pass
-                yield from self._after(wrapped=True)
+            if (yield from self._json(extra, at_start=at_start)):
                 return
             read = []
         elif last.kind is Kind.TEXT and at_start:
             self._reader.put_back(read)
             read = yield from self._reader.until(_never, limit=_JUNK_LIMIT)
             if read[-1].kind is Kind.FUNCTION and read[-1].name in self._functions:
-                extra += 1
+                extra.append(Recovery.STRAY_TEXT)
                 last = read[-1]
         if last.kind is Kind.FUNCTION:
             start = yield from self._begins(last, wrapped=True, at_start=at_start)
             if start is _Start.CALL:
-                output.recoveries += extra
+                output.recovered(*extra)
                 yield from self._functions_of(last, wrapped=True)
             if start is not _Start.SHOWN:
                 return
@@ -158,11 +190,29 @@ class MessageReader:
         output.content(raw_of(openers))
         self._reader.put_back(read)
 
+    def _json(self, extra: list[Recovery], *, at_start: bool) -> Steps[bool]:
+        """JSON after `<tool_call>`: True when it was one call or several; if not, all of it comes again."""
+        reader, hermes = self._reader, self._hermes
+        lead = yield from hermes.lead()
+        if lead is None:
+            return False
+        if not (yield from hermes.read(any_name=at_start)):
+            reader.put_back([Token(Kind.TEXT, lead)] if lead else [])
+            return False
+        self._output.recovered(*extra, *([Recovery.STRAY_TEXT] if lead.strip(BLANKS) else []))
+        while (lead := (yield from hermes.lead())) is not None:
+            if not (yield from hermes.read(any_name=True)):
+                reader.put_back([Token(Kind.TEXT, lead)] if lead else [])
+                break
+        yield from hermes.trail()
+        yield from self._after(wrapped=True)
+        return True
+
     def _bare(self, header: Token) -> Steps[None]:
         """After `<function=NAME>` outside a call (rule R1)."""
         start = yield from self._begins(header, wrapped=False, at_start=self._output.markdown.at_line_start)
         if start is _Start.CALL:
-            self._output.recoveries += 1
+            self._output.recovered(Recovery.MISSING_OPENER)
             yield from self._functions_of(header, wrapped=False)
         elif start is _Start.SHOWN:
             self._tried = self._tried or self._output.markdown.at_line_start
@@ -184,7 +234,7 @@ class MessageReader:
             ends = (Kind.PARAMETER, Kind.FUNCTION_CLOSE, *((Kind.TOOL_CLOSE,) if wrapped else ()))
             if last.kind in ends and (declared or blank):
                 self._reader.put_back(more)
-                self._output.recoveries += doubled
+                self._output.recovered(*[Recovery.DOUBLED_TAG] * doubled)
                 return _Start.CALL
             if last.kind in (Kind.END, Kind.CUT) and blank and (wrapped or at_start):
                 self._output.cut_off(_CUT_LINE)
@@ -195,12 +245,6 @@ class MessageReader:
                 break
         self._reader.put_back(read)
         return _Start.SHOWN
-
-    def _object_follows(self) -> Steps[bool]:
-        """Whether what looks like a JSON object comes next."""
-        read = yield from self._reader.blanks()
-        self._reader.put_back(read)
-        return read[-1].kind is Kind.TEXT and read[-1].raw.lstrip(BLANKS).startswith("{")
 
     def _opener_cut(self, last: Token, *, at_start: bool) -> bool:
         """Whether the answer ended at `<tool_call>`; in the middle of a line that may be prose, and is kept."""
@@ -217,8 +261,10 @@ class MessageReader:
         """One call, and those that follow it in its wrapper (rule R4)."""
         following: Token | None = header
         while following is not None:
+            if self._dialect is Dialect.HERMES:
+                self._output.recovered(Recovery.OTHER_DIALECT)
             if not following.exact:
-                self._output.recoveries += 1
+                self._output.recovered(Recovery.TAG_FORM)
             name = following.name
             if not (yield from self._calls.read(name, self._functions.get(name))):
                 return
@@ -232,11 +278,12 @@ class MessageReader:
             last = read[-1]
             match last.kind:
                 case Kind.TOOL_CLOSE:
-                    self._output.recoveries += closed or not last.exact
+                    if closed or not last.exact:
+                        self._output.recovered(Recovery.STRAY_CLOSER if closed else Recovery.TAG_FORM)
                     closed = True
                     continue
                 case Kind.FUNCTION_CLOSE:
-                    self._output.recoveries += 1
+                    self._output.recovered(Recovery.STRAY_CLOSER)
                     continue
                 case Kind.CUT if not closed and "</tool_call".startswith(last.raw[: len("</tool_call")]):
                     continue
@@ -247,7 +294,8 @@ class MessageReader:
                     if start is _Start.CUT:
                         return None
             self._reader.put_back(read)
-            self._output.recoveries += wrapped and not closed
+            if wrapped and not closed:
+                self._output.recovered(Recovery.MISSING_CLOSER)
             return None
 
 

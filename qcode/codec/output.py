@@ -10,10 +10,15 @@ from qcode.codec.types import (
     CallFinished,
     CallStarted,
     CodecEvent,
+    Dialect,
     Parsed,
     ParsedCall,
     Problem,
+    ProblemKind,
+    Recovered,
+    Recovery,
     Text,
+    ThinkingText,
 )
 
 _FENCES = ("```", "~~~")
@@ -22,28 +27,41 @@ _FENCED = (
     "The call stands in a code fence, where it is only shown, so it was not executed: write it again without the fence"
 )
 
-_MISFORMED = (
-    "What looks like a tool call could not be read, so nothing was executed: write <tool_call>, <function=NAME>, then "
-    "<parameter=KEY>, its value and </parameter> for each argument, </function> and </tool_call>, each on its own line"
-)
+_MISFORMED = {
+    Dialect.QWEN3_CODER: (
+        "What looks like a tool call could not be read, so nothing was executed: write <tool_call>, <function=NAME>, "
+        "then <parameter=KEY>, its value and </parameter> for each argument, </function> and </tool_call>, each on its "
+        "own line"
+    ),
+    Dialect.HERMES: (
+        "What looks like a tool call could not be read, so nothing was executed: write <tool_call>, then one line of "
+        'valid JSON, {"name": NAME, "arguments": {...}} with quotes and line breaks in its strings escaped, then '
+        "</tool_call>"
+    ),
+}
 
 
 class Output:
     """`take` gives the events since the last time; `parsed` the result."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self.markdown = Markdown()
-        self.recoveries = 0
         self.truncated = False
         self.misformed = False
         """A call was tried outside of code, and stayed text."""
         self.fenced = False
         """A call to a known tool was shown in a fenced block."""
+        self._dialect = dialect
         self._events: list[CodecEvent] = []
         self._content: list[str] = []
         self._blank: list[str] | None = []
+        self._thinking: list[str] = []
+        self._thinking_breaks = ""
+        self._after_thinking = False
+        self._started = 0
         self._calls: list[ParsedCall] = []
-        self._problems: list[str] = []
+        self._problems: list[Problem] = []
+        self._recoveries: list[Recovery] = []
 
     def take(self) -> list[CodecEvent]:
         """The events that have come up."""
@@ -57,7 +75,8 @@ class Output:
             tool_calls=tuple(self._calls),
             truncated=self.truncated,
             problems=tuple(self._problems),
-            recoveries=self.recoveries,
+            recoveries=tuple(self._recoveries),
+            thinking="".join(self._thinking),
         )
 
     def content(self, text: str) -> None:
@@ -71,13 +90,38 @@ class Output:
                 return
             text = "".join(self._blank) + text
             self._blank = None
+            if self._after_thinking:
+                text = text.lstrip("\r\n")
         self._show(text)
+
+    def thinking(self, text: str) -> None:
+        """Some more of the thinking; the line breaks at its ends are framing."""
+        self.markdown.feed(text)
+        shown = text.rstrip("\n")
+        breaks = text[len(shown) :]
+        if not shown:
+            self._thinking_breaks += breaks
+            return
+        shown = (self._thinking_breaks + shown) if self._thinking else shown.lstrip("\n")
+        self._thinking_breaks = breaks
+        self._thinking.append(shown)
+        self._events.append(ThinkingText(shown))
+
+    def end_thinking(self, *, apart: bool) -> None:
+        """The thinking is over; where it is kept apart, blank text behind it is framing."""
+        if apart:
+            self._thinking_breaks = "\n"
+            self._after_thinking = True
+        self.markdown.reset()
 
     def start(self, name: str) -> int:
         """A call begins; returns its index."""
+        index = self._started
+        self._started += 1
         self._blank = []
-        self._events.append(CallStarted(len(self._calls), name))
-        return len(self._calls)
+        self._after_thinking = False
+        self._events.append(CallStarted(index, name))
+        return index
 
     def argument(self, index: int, name: str, text: str) -> None:
         """Some more of an argument."""
@@ -95,27 +139,35 @@ class Output:
         self._events.append(CallFinished(index, call))
         self.markdown.reset()
 
-    def problem(self, line: str) -> None:
+    def recovered(self, *kinds: Recovery) -> None:
+        """Deviations from the exact form were repaired."""
+        self._recoveries += kinds
+        self._events += map(Recovered, kinds)
+
+    def problem(self, kind: ProblemKind, line: str) -> None:
         """Something that the model has to be told."""
-        self._problems.append(line)
-        self._events.append(Problem(line))
+        problem = Problem(kind, line)
+        self._problems.append(problem)
+        self._events.append(problem)
 
     def cut_off(self, line: str) -> None:
         """The answer ended inside a call."""
         self.truncated = True
         self._blank = None
-        self.problem(line)
+        self.problem(ProblemKind.TRUNCATED, line)
 
     def finish(self) -> None:
         """The answer is over: an answer without calls is kept to the last blank."""
         if self._calls or self.truncated:
             return
-        if self._blank:
+        if self._blank and not self._after_thinking:
             self._show("".join(self._blank))
+        if self._problems:
+            return
         if self.misformed:
-            self.problem(_MISFORMED)
+            self.problem(ProblemKind.MISFORMED, _MISFORMED[self._dialect])
         elif self.fenced and (self.markdown.place is Place.CODE or "".join(self._content).rstrip().endswith(_FENCES)):
-            self.problem(_FENCED)
+            self.problem(ProblemKind.FENCED, _FENCED)
 
     def _show(self, text: str) -> None:
         self._content.append(text)

@@ -7,34 +7,39 @@ from typing import TypeAlias, TypeVar
 from qcode.codec.lexer import Kind, Token
 
 T = TypeVar("T")
-Steps: TypeAlias = Generator[None, Token, T]
-"""A parser that is paused: it is sent the next token and returns a T in the end."""
+Steps: TypeAlias = Generator[None, None, T]
+"""A parser that pauses where it needs more tokens, and returns a T in the end."""
 
 
 class Reader:
-    """The tokens of an answer: those put back first, then those that are sent to the paused parser."""
+    """The tokens of an answer: `tokens` are those that have come and were not taken, or were put back."""
 
-    __slots__ = ("_back",)
+    __slots__ = ("tokens",)
 
     def __init__(self) -> None:
-        self._back: deque[Token] = deque()
+        self.tokens: deque[Token] = deque()
 
     def next(self) -> Steps[Token]:
         """The next token; END again and again at the end, if it is put back."""
-        if self._back:
-            return self._back.popleft()
-        return (yield)
+        while not self.tokens:
+            yield
+        return self.tokens.popleft()
 
     def put_back(self, tokens: Iterable[Token]) -> None:
         """Let `tokens` come again, in their order."""
-        self._back.extendleft(reversed(list(tokens)))
+        self.tokens.extendleft(reversed(list(tokens)))
 
     def blanks(self) -> Steps[list[Token]]:
         """White space, and as the last one the first token that is something else."""
-        read = [(yield from self.next())]
-        while read[-1].is_blank:
-            read.append((yield from self.next()))
-        return read
+        tokens = self.tokens
+        read = []
+        while True:
+            while not tokens:
+                yield
+            token = tokens.popleft()
+            read.append(token)
+            if not token.is_blank:
+                return read
 
     def until(self, stop: Callable[[Token], bool], *, limit: int) -> Steps[list[Token]]:
         """Text of at most `limit` characters and, last, the tag that follows it.
@@ -53,7 +58,7 @@ class Reader:
 
 def raw_of(tokens: Iterable[Token]) -> str:
     """The text that the tokens were read from."""
-    return "".join(token.raw for token in tokens)
+    return "".join([token.raw for token in tokens])
 
 
 class StopMarks:
@@ -64,8 +69,14 @@ class StopMarks:
     def __init__(self) -> None:
         self._held: list[Token] = []
 
-    def pass_on(self, tokens: Iterable[Token]) -> list[Token]:
+    def pass_on(self, tokens: list[Token]) -> list[Token]:
         """The tokens that can be read by now; a mark in the middle of an answer is text."""
+        if not self._held:
+            for token in tokens:
+                if token.kind is Kind.STOP_MARK:
+                    break
+            else:
+                return tokens
         passed: list[Token] = []
         for token in tokens:
             if token.kind is Kind.STOP_MARK or (self._held and token.is_blank):

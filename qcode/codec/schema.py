@@ -12,6 +12,7 @@ _ALIASES = {
     "str": "string",
     "text": "string",
     "int": "integer",
+    "uint": "integer",
     "long": "integer",
     "float": "number",
     "double": "number",
@@ -26,6 +27,8 @@ _ALIASES = {
 }
 _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WORD = re.compile(r"[a-z]+")
+"""A type's name without what is bound to it, as in `int64` and `list[str]`."""
 _MAX_LITERAL = 1_000_000
 _MAX_DIGITS = 4000
 
@@ -137,8 +140,8 @@ def _list(schema: Mapping[str, Any], key: str) -> Sequence[Any]:
 def _named(declared: Any) -> Iterator[str]:
     for name in declared if isinstance(declared, list | tuple) else (declared,):
         if isinstance(name, str):
-            lower = name.strip().lower()
-            kind = _ALIASES.get(lower, lower)
+            word = _WORD.match(name.strip().lower())
+            kind = _ALIASES.get(word[0], word[0]) if word else ""
             if kind in _TYPES:
                 yield kind
 
@@ -229,7 +232,7 @@ def _container(text: str, kind: type) -> Any:
     if text[:1] not in ("[", "{", "("):
         return _NOT
     try:
-        value = _json_of(json.loads(text))
+        value = _json_of(json.loads(text, strict=False))
     except (ValueError, RecursionError):
         value = _python_literal(text)
     return value if isinstance(value, kind) else _NOT

@@ -2,22 +2,37 @@
 
 from collections.abc import Iterable
 
+from qcode.codec.exact import parse_exact
 from qcode.codec.lexer import Lexer, Token
 from qcode.codec.message import MessageReader
 from qcode.codec.output import Output
-from qcode.codec.reader import StopMarks
-from qcode.codec.types import CodecEvent, Parsed, Tool
+from qcode.codec.reader import Reader, StopMarks
+from qcode.codec.schema import functions
+from qcode.codec.types import CodecEvent, Dialect, Parsed, ThinkingMode, Tool
 
 
 class StreamParser:
-    """`feed` it an answer in any pieces, `finish` once; `result` is what `parse` gives for the whole."""
+    """`feed` it an answer in any pieces, `finish` once; `result` is what `parse` gives for the whole.
 
-    def __init__(self, tools: Iterable[Tool] | None = ()) -> None:
+    Both dialects are understood in any case; `dialect` says which of them is the exact form. `thinking` is by default
+    TEXT in Qwen3-Coder's dialect, whose models do not think, else IN_TAGS.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[Tool] | None = (),
+        *,
+        dialect: Dialect | str = Dialect.QWEN3_CODER,
+        thinking: ThinkingMode | str | None = None,
+    ) -> None:
+        """Raises: ValueError for a dialect or a mode that does not exist."""
+        dialect = Dialect(dialect)
+        mode = thinking_mode(dialect, thinking)
         self._lexer = Lexer()
         self._marks = StopMarks()
-        self._output = Output()
-        self._steps = MessageReader(self._output, tools).read()
-        next(self._steps)
+        self._output = Output(dialect)
+        self._reader = Reader()
+        self._steps = MessageReader(self._reader, self._output, tools, dialect=dialect, thinking=mode).read()
         self._finished = False
 
     def feed(self, chunk: str) -> list[CodecEvent]:
@@ -38,17 +53,35 @@ class StreamParser:
         return self._output.parsed()
 
     def _pass_on(self, tokens: list[Token]) -> list[CodecEvent]:
-        for token in self._marks.pass_on(tokens):
-            try:
-                self._steps.send(token)
-            except StopIteration:
-                break
+        tokens = self._marks.pass_on(tokens)
+        if tokens:
+            self._reader.tokens.extend(tokens)
+            next(self._steps, None)
         return self._output.take()
 
 
-def parse(text: str, tools: Iterable[Tool] | None = ()) -> Parsed:
-    """Read a whole answer."""
-    parser = StreamParser(tools)
+def parse(
+    text: str,
+    tools: Iterable[Tool] | None = (),
+    *,
+    dialect: Dialect | str = Dialect.QWEN3_CODER,
+    thinking: ThinkingMode | str | None = None,
+) -> Parsed:
+    """Read a whole answer. Raises: ValueError for a dialect or a mode that does not exist."""
+    dialect = Dialect(dialect)
+    tools = tuple(tools or ())
+    if dialect is Dialect.QWEN3_CODER and thinking_mode(dialect, thinking) is ThinkingMode.TEXT:
+        exact = parse_exact(text, functions(tools))
+        if exact is not None:
+            return exact
+    parser = StreamParser(tools, dialect=dialect, thinking=thinking)
     parser.feed(text)
     parser.finish()
     return parser.result()
+
+
+def thinking_mode(dialect: Dialect, thinking: ThinkingMode | str | None) -> ThinkingMode:
+    """The mode that was asked for, or what the dialect's models do."""
+    if thinking is not None:
+        return ThinkingMode(thinking)
+    return ThinkingMode.TEXT if dialect is Dialect.QWEN3_CODER else ThinkingMode.IN_TAGS

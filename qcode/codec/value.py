@@ -2,19 +2,26 @@
 
 
 class Value:
-    """`add` text in any pieces, then `close`; each returns what can be shown by then.
+    """`add` text in any pieces, which returns what can be shown by then; then `close`.
 
     One line break after the header and one before the closing tag belong to the template: the first decides whether
     a break is LF or CRLF.
     """
 
-    __slots__ = ("_break", "_held", "_opened", "_parts")
+    __slots__ = ("_break", "_held", "_opened", "_parts", "shown")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._break = "\n"
         self._opened = False
         self._held = ""
+        self.shown = 0
+        """Characters that `add` has returned."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing yet but framing."""
+        return not self.shown
 
     @property
     def text(self) -> str:
@@ -42,17 +49,15 @@ class Value:
         shown = text[: len(text) - len(self._held)]
         if shown:
             self._parts.append(shown)
+            self.shown += len(shown)
         return shown
 
     def text_if_closed(self) -> str:
         """The whole value, should the closing tag stand here."""
         return self.text + ("" if self._held == self._break else self._held)
 
-    def close(self) -> str:
+    def close(self) -> None:
         """The value ends before its closing tag."""
-        held, self._held = self._held, ""
-        if held == self._break:
-            held = ""
-        if held:
-            self._parts.append(held)
-        return held
+        if self._held != self._break:
+            self._parts.append(self._held)
+        self._held = ""

@@ -8,6 +8,7 @@ from qcode.codec.examples import Examples
 from qcode.codec.lexer import Kind, Token
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps
+from qcode.codec.types import Recovery
 from qcode.codec.value import Value
 
 
@@ -27,28 +28,34 @@ class ValueReader:
         `declared` are the tool's parameters, `taken` those that the call has; `may_end` tells that the call has all
         that it needs with this one.
         """
-        reader = self._reader
+        tokens = self._reader.tokens
+        output = self._output
         endings = self._endings
         value = Value()
         examples = Examples()
         line_start = True
         fallback: _Fallback | None = None
         while True:
-            token = yield from reader.next()
+            while not tokens:
+                yield
+            token = tokens.popleft()
             kind = token.kind
             if fallback is not None:
                 fallback.keep(token)
             if kind is Kind.TEXT:
-                self._output.argument(index, key, value.add(token.raw))
+                shown = value.add(token.raw)
+                if fallback is None:
+                    output.argument(index, key, shown)
                 line_start = _at_line_start(token.raw, before=line_start)
                 continue
             if kind is Kind.END:
                 if fallback is None or not may_end:
-                    reader.put_back([token])
+                    tokens.appendleft(token)
                     return None
-                self._endings.lenient = True
-                reader.put_back(fallback.tokens())
-                self._output.recoveries += 1
+                endings.lenient = True
+                self._reader.put_back(fallback.tokens())
+                output.argument(index, key, fallback.text[fallback.shown :])
+                output.recovered(Recovery.MISSING_CLOSER)
                 return fallback.text
             ended = False
             match kind:
@@ -60,6 +67,10 @@ class ValueReader:
                     elif examples.is_bare:
                         ended = yield from endings.parameter_closes_outer()
                 case Kind.PARAMETER if line_start and not examples.in_function:
+                    if token.name == key and value.is_empty:
+                        output.recovered(Recovery.DOUBLED_TAG)
+                        value = Value()
+                        continue
                     if token.name in declared and token.name not in taken and token.name != key:
                         ended = self._unclosed(token)
                 case Kind.TOOL_OPEN:
@@ -73,24 +84,44 @@ class ValueReader:
                     if not examples.close_wrapper():
                         ended = (yield from endings.call_closes()) and self._unclosed(token)
             if ended:
-                self._output.recoveries += not token.exact and kind is Kind.PARAMETER_CLOSE
-                self._output.argument(index, key, value.close())
-                return value.text if kind is Kind.PARAMETER_CLOSE else _without_foreign_closer(value.text, key)
-            self._output.argument(index, key, value.add(token.raw))
+                value.close()
+                text = value.text
+                output.argument(index, key, text[fallback.shown if fallback else value.shown :])
+                if kind is not Kind.PARAMETER_CLOSE:
+                    return self._without_foreign_closer(text, key)
+                if not token.exact:
+                    output.recovered(Recovery.TAG_FORM)
+                return text
+            shown = value.add(token.raw)
+            if fallback is None:
+                output.argument(index, key, shown)
             line_start = False
 
     def _unclosed(self, token: Token) -> bool:
         """The value ends before `token`, without `</parameter>`."""
-        self._reader.put_back([token])
-        self._output.recoveries += 1
+        self._reader.tokens.appendleft(token)
+        self._output.recovered(Recovery.MISSING_CLOSER)
         return True
+
+    def _without_foreign_closer(self, text: str, key: str) -> str:
+        """A value that lacks `</parameter>` without what a model wrote in its place, such as `</content>`."""
+        for name in (key, "tool_response"):
+            closer = f"</{name}>"
+            if text.rstrip().endswith(closer) and f"<{name}" not in text:
+                self._output.recovered(Recovery.FOREIGN_CLOSER)
+                return text.rstrip().removesuffix(closer).removesuffix("\n").removesuffix("\r")
+        return text
 
 
 class _Fallback:
-    """A place where the value may have ended after all, and what came after it."""
+    """A place where the value may have ended after all, and what came after it, which is not shown until it is known.
+
+    `shown` is the length of what was.
+    """
 
     def __init__(self, value: Value) -> None:
         self.text = value.text_if_closed()
+        self.shown = value.shown
         self._tokens: list[Token] = []
         self._texts: list[str] = []
 
@@ -111,15 +142,6 @@ class _Fallback:
         if self._texts:
             self._tokens.append(Token(Kind.TEXT, "".join(self._texts)))
             self._texts.clear()
-
-
-def _without_foreign_closer(text: str, key: str) -> str:
-    """A value that lacks `</parameter>` without what a model wrote in its place, such as `</content>`."""
-    for name in (key, "tool_response"):
-        closer = f"</{name}>"
-        if text.rstrip().endswith(closer) and f"<{name}" not in text:
-            return text.rstrip().removesuffix(closer).removesuffix("\n").removesuffix("\r")
-    return text
 
 
 def _at_line_start(text: str, *, before: bool) -> bool:

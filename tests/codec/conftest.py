@@ -73,8 +73,8 @@ def stream(text: str, tools: Any, seed: int) -> Parsed:
     assert "".join(event.text for event in events if isinstance(event, Text)) == result.content
     finished = [event for event in events if isinstance(event, CallFinished)]
     assert [event.call for event in finished] == list(result.tool_calls)
-    assert [event.index for event in finished] == list(range(len(finished)))
-    assert [event.text for event in events if isinstance(event, Problem)] == list(result.problems)
+    assert len({event.index for event in finished}) == len(finished)
+    assert [event for event in events if isinstance(event, Problem)] == list(result.problems)
     started: list[str] = []
     arguments: dict[str, Any] = {}
     for event in events:

@@ -253,7 +253,7 @@ def test_what_it_lets_through_is_read_without_recovery(rules: Rules, seed: int) 
     parsed = parse(text, TOOLS)
     assert parsed.tool_calls, text
     wrapped = "<tool_call>" in text.partition("<function=")[0] and text.rstrip().endswith("</tool_call>")
-    assert (parsed.recoveries, parsed.problems, parsed.truncated) == (int(not wrapped), (), False), text
+    assert (len(parsed.recoveries), parsed.problems, parsed.truncated) == (int(not wrapped), (), False), text
     for call in parsed.tool_calls:
         assert set(needed(call.name, call.arguments)) <= set(call.arguments), text
         if call.name == "kinds":

@@ -93,7 +93,7 @@ KEPT = {
 def test_value_is_kept(read, value):
     parsed = read(wrap(value))
     assert [call.arguments for call in parsed.tool_calls] == [{"path": "a.md", "content": value}]
-    assert (parsed.content, parsed.recoveries, parsed.truncated) == ("", 0, False)
+    assert (parsed.content, parsed.recoveries, parsed.truncated) == ("", (), False)
 
 
 @pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
@@ -169,7 +169,7 @@ MISSING = {
 def test_missing_closing_tag(read, text, arguments):
     parsed = read(text)
     assert [call.arguments for call in parsed.tool_calls] == arguments
-    assert parsed.recoveries > 0
+    assert parsed.recoveries
     assert (parsed.content, parsed.truncated) == ("", False)
 
 
@@ -181,7 +181,7 @@ def test_m3_the_parameter_of_an_example_does_not_end_the_value(read):
     )
     parsed = read(text)
     assert [call.arguments for call in parsed.tool_calls] == [{"content": example, "path": "a"}]
-    assert parsed.recoveries == 0
+    assert parsed.recoveries == ()
 
 
 @pytest.mark.parametrize("name", ["M3 before </function> and </tool_call>", "M3 both parameters"])

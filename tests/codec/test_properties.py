@@ -75,7 +75,7 @@ def test_what_is_rendered_is_read_back(made, prose, chance):
     assert [(call.name, call.arguments) for call in parsed.tool_calls] == [
         (call.name, call.arguments) for call in expected
     ]
-    assert (parsed.recoveries, parsed.problems, parsed.truncated) == (0, (), False)
+    assert (parsed.recoveries, parsed.problems, parsed.truncated) == ((), (), False)
     assert parsed.content.strip() == prose.strip()
     assert in_pieces(answer, tools, chance).result() == parsed
 

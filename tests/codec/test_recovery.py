@@ -307,13 +307,13 @@ WELL_FORMED = ("R4 ", "R7 ", "R8 ")
 
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith(WELL_FORMED)])
 def test_recovery_is_counted(read, name):
-    assert read(CASES[name][0]).recoveries > 0
+    assert read(CASES[name][0]).recoveries
 
 
 def test_well_formed_is_no_recovery(read):
     parsed = read(f"Text.\n\n{CALL}\n{OTHER}")
     assert [(call.name, call.arguments) for call in parsed.tool_calls] == [LS, PWD]
-    assert (parsed.recoveries, parsed.content, parsed.problems) == (0, "Text.\n\n", ())
+    assert (parsed.recoveries, parsed.content, parsed.problems) == ((), "Text.\n\n", ())
 
 
 @pytest.mark.parametrize(
@@ -343,8 +343,8 @@ def test_what_cannot_be_recovered_is_told_in_one_line(read, text):
     assert parsed.tool_calls == ()
     assert parsed.content == text
     (problem,) = parsed.problems
-    assert "write" in problem
-    assert "\n" not in problem
+    assert "write" in problem.text
+    assert "\n" not in problem.text
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,9 @@ def test_x1_in_the_middle_of_a_line_only_a_header_tells(read):
 
 def test_x1_the_line_for_the_model_names_the_call(read):
     (problem,) = read(HEAD + "x").problems
-    assert "content" in problem
-    assert "write_file" in problem
-    assert "\n" not in problem
+    assert "content" in problem.text
+    assert "write_file" in problem.text
+    assert "\n" not in problem.text
 
 
 @pytest.mark.parametrize(

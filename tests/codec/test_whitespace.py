@@ -49,7 +49,7 @@ def test_value(read, raw, value):
     text = f"<tool_call>\n<function=bash>\n<parameter=command>{raw}</parameter>\n</function>\n</tool_call>"
     parsed = read(text)
     assert [call.arguments for call in parsed.tool_calls] == [{"command": value}]
-    assert (parsed.content, parsed.recoveries, parsed.problems, parsed.truncated) == ("", 0, (), False)
+    assert (parsed.content, parsed.recoveries, parsed.problems, parsed.truncated) == ("", (), (), False)
 
 
 @pytest.mark.parametrize(("raw", "value"), VALUES.values(), ids=VALUES)
@@ -69,4 +69,4 @@ def test_w2_crlf_everywhere(read):
     )
     parsed = read(text)
     assert [call.arguments for call in parsed.tool_calls] == [{"command": "ls"}]
-    assert (parsed.content, parsed.recoveries) == ("", 0)
+    assert (parsed.content, parsed.recoveries) == ("", ())
