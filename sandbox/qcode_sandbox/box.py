@@ -16,7 +16,7 @@ from qcode_sandbox.engine import Engine
 from qcode_sandbox.environment import TAG_BITS
 from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost
 from qcode_sandbox.output import Output
-from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult, Restored
+from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, SHELL_OUTPUT_LIMIT, ExecResult, Restored
 from qcode_sandbox.snapshots import Snapshots
 
 CHANNELS = 8
@@ -79,7 +79,7 @@ class Box:
     async def shell(
         self, script: str, *, timeout_s: float, on_output: Callable[[str], None] | None = None
     ) -> ExecResult:
-        output = Output(OUTPUT_LIMIT, on_output)
+        output = Output(SHELL_OUTPUT_LIMIT, on_output)
         text = script.replace("\0", "").encode(errors="surrogateescape")
         async with self._shell_lock:
             began = time.monotonic()

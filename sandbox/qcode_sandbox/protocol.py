@@ -7,6 +7,9 @@ from typing import Protocol
 OUTPUT_LIMIT = 1_000_000
 """Bytes of a command's output that are kept in memory, head and tail; a sandbox drops the middle."""
 
+SHELL_OUTPUT_LIMIT = 8_000_000
+"""The same for the shell: all of a long build log is worth keeping."""
+
 READ_LIMIT = 20_000_000
 """Bytes of a file that `read` returns at most; a larger file is EFBIG."""
 
@@ -14,7 +17,8 @@ READ_LIMIT = 20_000_000
 @dataclass(frozen=True, slots=True)
 class ExecResult:
     """How a command ended. `output` is stdout and stderr as they came, decoded as UTF-8 with replacement; at most
-    OUTPUT_LIMIT bytes of it, head and tail, `truncated` if more came. `exit_code` is 128+signal for a killed one."""
+    OUTPUT_LIMIT (of the shell: SHELL_OUTPUT_LIMIT) bytes of it, head and tail, `truncated` if more came. `exit_code`
+    is 128+signal for a killed one."""
 
     exit_code: int
     output: str
