@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 from qcode.backends.openai_compat import OpenAIBackend
 from qcode.backends.retry import RetryPolicy
-from qcode.errors import Malformed, Overloaded, Unavailable
-from qcode.events import EngineRestarted
+from qcode.errors import BackendError, Malformed, Overloaded, Unavailable
+from qcode.events import EngineRestarted, Retrying
 from qcode.messages import Assistant
 from qcode.model import BackendInfo, Delta, Request
 from qcode.serving.client import Lease
@@ -15,7 +15,9 @@ from qcode.serving.plan import Plan
 from qcode.serving.profiles import engine_profile
 from qcode.serving.state import Record
 
-NOTICED_S = 5.0
+_NEVER = RetryPolicy(waits_s=(), overloaded_waits_s=())
+"""Of the connection: whether an answer is asked for again is decided here, where the server's state is known."""
+NOTICED_S = 2.0
 """After a failure, how long the supervisor is given to see one too."""
 RESTARTS = 10
 """So often an answer is asked for again after the server was started again."""
@@ -29,6 +31,7 @@ class ServedBackend:
         self._plan = plan
         self._lease = lease
         self._connect = connect
+        self._retry = RetryPolicy()
         self._record: Record | None = None
         self._inner: OpenAIBackend | None = None
         self._starting = asyncio.Lock()
@@ -49,7 +52,7 @@ class ServedBackend:
 
         Raises: BackendError.
         """
-        restarts = 0
+        restarts = failures = 0
         while True:
             inner, record = await self._ready()
             try:
@@ -57,14 +60,22 @@ class ServedBackend:
                     async for item in stream:
                         yield item
                 return
-            except (Unavailable, Malformed, Overloaded) as error:
-                if restarts == RESTARTS or not await self._lease.changed(record, within_s=NOTICED_S):
+            except BackendError as error:
+                wait_s = self._retry.wait_s(error, failures + 1)
+                passing = isinstance(error, Unavailable | Malformed | Overloaded)
+                restarted = passing and restarts < RESTARTS and await self._lease.changed(record, within_s=NOTICED_S)
+                if not restarted and wait_s is None:
                     raise
                 reason = str(error)
-            restarts += 1
-            await self._drop()
-            _, record = await self._ready()
-            yield EngineRestarted(error=record.note or reason)
+            if restarted:
+                restarts += 1
+                await self._drop()
+                _, record = await self._ready()
+                yield EngineRestarted(error=record.note or reason)
+            else:
+                failures += 1
+                yield Retrying(attempt=failures, wait_s=wait_s or 0.0, error=reason)
+                await asyncio.sleep(wait_s or 0.0)
 
     async def count_tokens(self, request: Request) -> int | None:
         """The server's own count. Raises: BackendError."""
@@ -80,8 +91,7 @@ class ServedBackend:
         async with self._starting:
             if self._inner is None or self._record is None:
                 self._record = await self._lease.ready()
-                # A server that is gone is the supervisor's affair: only what passes by itself is tried again at once.
-                self._inner = self._connect(self._record.base_url, self._record.served, RetryPolicy(waits_s=(0.5,)))
+                self._inner = self._connect(self._record.base_url, self._record.served, _NEVER)
             return self._inner, self._record
 
     async def _drop(self) -> None:

@@ -1,0 +1,53 @@
+"""Real servers of the 0.5B model, each with a state folder of its own, ended after the test."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qcode.models.registry import find
+from qcode.serving.client import Lease, stop
+from qcode.serving.hardware import Machine
+from qcode.serving.plan import Plan, Wish
+from qcode.serving.planning import make_plan
+from qcode.serving.profiles import EngineName
+from qcode.serving.state import folder_of, known_servers
+from qcode.serving.supervisor import Instruction
+
+GIB = 1024**3
+SMALL = Machine(ram=8 * GIB, cpus=2)
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    """What the user was told."""
+    return []
+
+
+@pytest.fixture
+def small_plan(small_model: Path) -> Plan:
+    """The 0.5B model on llama.cpp. One thread: two that wait for each other crawl where other tests compute too."""
+    extra = ("--threads", "1")
+    wish = Wish(
+        card=find("qwen2.5-coder-0.5b"), engine=EngineName.LLAMA, folder=small_model, context=4096, extra=extra, slots=2
+    )
+    return make_plan(wish, SMALL)
+
+
+@pytest.fixture
+def lease(notices: list[str]) -> Iterator[Callable[..., Lease]]:
+    """Makes a session's lease on a plan's server."""
+    made: list[Lease] = []
+
+    def make(plan: Plan, **instruction: object) -> Lease:
+        told = Instruction.model_validate({"plan": plan, "linger_s": 60.0, **instruction})
+        made.append(Lease(folder_of(plan.id), told, notices.append))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.release()
+    for folder in known_servers():
+        with contextlib.suppress(Exception):
+            stop(folder, force=True)
