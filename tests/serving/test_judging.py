@@ -1,0 +1,72 @@
+"""What the logs of servers say: how far they are, and why they ended."""
+
+import pytest
+
+from qcode.serving.failures import Kind, ending
+from qcode.serving.loading import progress
+
+VLLM_CACHE = """\
+(EngineCore_DP0 pid=812) ERROR 11-22 09:00:01 [core.py:842] ValueError: To serve at least one request with the model's \
+max seq len (262144), (24.0 GiB KV cache is needed, which is larger than the available KV cache memory (9.2 GiB). Based \
+on the available memory, the estimated maximum model length is 100480. Try increasing `gpu_memory_utilization`
+(APIServer pid=800) RuntimeError: Engine core initialization failed. See root cause above.
+"""
+TORCH = """\
+INFO 11-22 09:00:00 [gpu_model_runner.py:5150] Model loading took 56.9 GiB memory and 30.1 seconds
+(Worker_TP0 pid=1) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of
+"""
+LLAMA = """\
+0.02.001.111 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 51539607552
+0.02.001.211 E llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache
+error: failed to create context
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "kind", "words", "fits"),
+    [
+        (1, VLLM_CACHE, Kind.MEMORY, "larger than the available KV cache memory", 100480),
+        (1, TORCH, Kind.MEMORY, "torch.OutOfMemoryError: CUDA out of memory", None),
+        (1, LLAMA, Kind.MEMORY, "failed to allocate buffer for kv cache", None),
+        (-9, "INFO all is well\n", Kind.CRASH, "it was killed by SIGKILL", None),
+        (-11, "", Kind.CRASH, "it was killed by SIGSEGV", None),
+        (2, "usage: api_server\napi_server.py: error: unrecognized arguments: --no\n", Kind.FINAL, "--no", None),
+        (1, "/x/python: No module named vllm\n", Kind.FINAL, "No module named vllm", None),
+        (1, "RuntimeError: CUDA error: an illegal memory access\n", Kind.CRASH, "illegal memory access", None),
+        (0, "", Kind.CRASH, "it ended with exit code 0", None),
+    ],
+)
+def test_why_a_server_ended(code: int, log: str, kind: Kind, words: str, fits: int | None) -> None:
+    end = ending(code, log)
+    assert (end.kind, end.fits) == (kind, fits)
+    assert words in end.words
+    assert len(end.words) < 400
+
+
+def test_the_kernels_killing_for_memory() -> None:
+    assert ending(-9, "", killed_for_memory=True).kind is Kind.MEMORY
+    assert ending(-15, "", killed_for_memory=True).kind is Kind.CRASH
+
+
+def test_a_log_cannot_speak_to_the_terminal() -> None:
+    assert "\x1b" not in ending(1, "Error: \x1b]0;owned\x07 \x1b[2J\n").words
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:05<00:05,  2.5s/it]", "50% (2 of 4 files)"),
+        ("INFO 11-22 [gpu_model_runner.py:1] Model loading took 56.93 GiB memory and 30.1 seconds", "56.93 GiB"),
+        ("Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  45%|####5 ", "capturing graphs 45%"),
+        ("INFO [kv_cache_utils.py:2328] GPU KV cache size: 864,305 tokens", "cache of 864,305 tokens"),
+        ("0.00.005.286 I srv    load_model: loading model '/x.gguf'", "loading weights"),
+        ("Fetching 12 files:  25%|##5       | 3/12 [00:01<00:03]", "downloading 25%"),
+        ("INFO:     Application startup complete.", "listening"),
+    ],
+)
+def test_progress(line: str, words: str) -> None:
+    assert words in (progress(f"something else\n{line}\rnothing known\n") or "")
+
+
+def test_no_progress_in_other_words() -> None:
+    assert progress("hello\nworld\n") is None
