@@ -9,9 +9,9 @@ import pytest
 
 from qcode_tools.result import ToolResult
 from qcode_tools.spec import Effect
-from qcode_tools.toolsets import build_toolset
+from qcode_tools.toolsets import NAMES, build_toolset
 
-SETS = ("swe", "small")
+SETS = NAMES
 ONE, TWO = "     1\tone", "     2\ttwo"
 
 
@@ -35,9 +35,10 @@ def test_descriptions_are_the_same_everywhere_and_short(name: str) -> None:
 def test_the_editor_says_which_arguments_go_with_which_command() -> None:
     (editor,) = [spec for spec in build_toolset("swe").specs if spec.name == "str_replace_editor"]
     assert editor.parameters["required"] == ["command", "path"]
-    branches = {branch["properties"]["command"]["const"]: branch["required"] for branch in editor.parameters["oneOf"]}
-    assert set(branches) == set(editor.parameters["properties"]["command"]["enum"])
-    assert branches["str_replace"] == ["command", "path", "old_str", "new_str"]
+    branches = [(branch["properties"]["command"]["const"], branch["required"]) for branch in editor.parameters["oneOf"]]
+    assert {command for command, _ in branches} == set(editor.parameters["properties"]["command"]["enum"])
+    assert ("str_replace", ["command", "path", "old_str", "new_str"]) in branches
+    assert ("str_replace", ["command", "path", "edits"]) in branches
 
 
 def test_only_finish_ends_the_turn() -> None:

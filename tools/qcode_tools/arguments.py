@@ -4,36 +4,26 @@ import json
 import re
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from qcode_tools.errors import ToolError
-
-_ALIASES = {
-    "path": ("file", "filename", "file_name", "file_path", "filepath", "target_file", "directory", "dir", "folder"),
-    "old_str": ("old_string", "old_text", "old", "old_code", "search"),
-    "new_str": ("new_string", "new_text", "new", "new_code", "replace", "replacement", "text"),
-    "file_text": ("content", "contents", "text", "file_content", "code", "new_str"),
-    "insert_line": ("line", "line_number", "after_line", "after"),
-    "text": ("new_str", "insert_text", "content", "new_text", "code"),
-    "command": ("cmd", "script", "commands", "action"),
-    "timeout": ("timeout_s", "timeout_seconds", "seconds"),
-    "pattern": ("regex", "query", "glob", "search", "expression"),
-    "include": ("glob", "file_pattern", "include_pattern", "files"),
-    "start_line": ("start", "first", "line_start", "from", "offset"),
-    "end_line": ("end", "last", "line_end", "to"),
-    "view_range": ("range", "lines", "line_range"),
-    "summary": ("message", "result", "answer", "text", "output", "final_answer"),
-}
-"""Other names that models trained on other tools give to our parameters."""
+from qcode_tools.other_names import OTHER_NAMES
 
 _NOTHING = {"", "null", "none", "undefined"}
 _GIVEN = 80
 
 
+HIDDEN: dict[str, JsonValue] = {"hidden": True}
+"""For a field's `json_schema_extra`."""
+
+
 def schema(args: type[BaseModel]) -> dict[str, Any]:
-    """The flat JSON schema of a tool's arguments, from the fields' types and descriptions and nothing else."""
-    properties = {name: _property(field) for name, field in args.model_fields.items()}
+    """The flat JSON schema of a tool's arguments, from the fields' types and descriptions and nothing else.
+
+    A field that is `HIDDEN` is understood and not shown: a result names it where it would help.
+    """
+    properties = {name: _property(field) for name, field in args.model_fields.items() if not _is_hidden(field)}
     required = [name for name, field in args.model_fields.items() if field.is_required()]
     return {"type": "object", "properties": properties, "required": required}
 
@@ -54,7 +44,8 @@ def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseMo
         lines = [_complaint(name, args.model_fields[name], known) for name in names if name in args.model_fields]
         if unknown:
             lines.append(f"Unknown: {', '.join(unknown[:5])}.")
-        form = ", ".join(name if field.is_required() else f"[{name}]" for name, field in args.model_fields.items())
+        shown = {name: field for name, field in args.model_fields.items() if not _is_hidden(field)}
+        form = ", ".join(name if field.is_required() else f"[{name}]" for name, field in shown.items())
         raise ToolError("\n".join([*lines, f"Call it as {tool}({form})."])) from error
 
 
@@ -78,7 +69,7 @@ def _check_text(name: str, value: Any) -> None:
 
 def _complaint(name: str, field: FieldInfo, known: dict[str, Any]) -> str:
     expected = _property(field)
-    wanted = f"one of {', '.join(expected['enum'])}" if "enum" in expected else _WANTED[expected["type"]]
+    wanted = f"one of {', '.join(expected['enum'])}" if "enum" in expected else _wanted(field)
     meaning = f" ({expected['description']})" if "description" in expected else ""
     if name not in known:
         return f"`{name}` is missing: give {wanted}{meaning}."
@@ -88,14 +79,25 @@ def _complaint(name: str, field: FieldInfo, known: dict[str, Any]) -> str:
     return f"`{name}` must be {wanted}{meaning}; you gave {shown}."
 
 
-_WANTED = {"string": "a text", "integer": "a whole number", "array": "two whole numbers such as [1, 40]"}
+_WANTED = {
+    "string": "a text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "integers": "two whole numbers such as [1, 40]",
+}
+
+
+def _wanted(field: FieldInfo) -> str:
+    kind = _kind(field)
+    return _WANTED["integers"] if kind is tuple else _WANTED[_TYPES[kind]]
 
 
 def _property(field: FieldInfo) -> dict[str, Any]:
     kind = _kind(field)
-    entry: dict[str, Any] = (
-        {"type": _TYPES[kind]} if kind is not tuple else {"type": "array", "items": {"type": "integer"}}
-    )
+    entry: dict[str, Any] = {"type": _TYPES[kind]}
+    if kind in _ITEMS:
+        entry["items"] = {"type": _ITEMS[kind]}
     if field.description:
         entry["description"] = field.description
     if choices := _choices(field):
@@ -103,15 +105,23 @@ def _property(field: FieldInfo) -> dict[str, Any]:
     return entry
 
 
-_TYPES: dict[type, str] = {str: "string", int: "integer"}
+_TYPES: dict[type, str] = {str: "string", int: "integer", bool: "boolean", tuple: "array", list: "array"}
+_ITEMS: dict[type, str] = {tuple: "integer", list: "object"}
 
 
 def _kind(field: FieldInfo) -> type:
-    """str, int, or tuple for a pair of line numbers."""
+    """str, int, bool, tuple for a pair of line numbers, or list for one of objects."""
     options = [field.annotation, *get_args(field.annotation)]
-    if int in options:
-        return int
-    return tuple if any(getattr(option, "__origin__", None) is tuple for option in options) else str
+    plain: tuple[type, ...] = (bool, int)
+    made: tuple[type, ...] = (tuple, list)
+    return next(
+        (kind for kind in plain if kind in options),
+        next((kind for kind in made if any(getattr(option, "__origin__", None) is kind for option in options)), str),
+    )
+
+
+def _is_hidden(field: FieldInfo) -> bool:
+    return field.json_schema_extra == HIDDEN
 
 
 def _choices(field: FieldInfo) -> list[str]:
@@ -128,7 +138,7 @@ def _renamed(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     known = {name: value for name, value in plain.items() if name in args.model_fields}
     # The range of lines as the other tool set has it.
     if "end_line" in args.model_fields and not {"start_line", "end_line"} & set(known):
-        lines = _pair(next((plain[name] for name in ("view_range", *_ALIASES["view_range"]) if name in plain), None))
+        lines = _pair(next((plain[name] for name in ("view_range", *OTHER_NAMES["view_range"]) if name in plain), None))
         if isinstance(lines, tuple):
             known["start_line"], known["end_line"] = lines
     if "view_range" in args.model_fields and "start_line" in plain and "view_range" not in known:
@@ -137,7 +147,7 @@ def _renamed(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         if name in known:
             continue
         other = next(
-            (alias for alias in _ALIASES.get(name, ()) if alias in plain and alias not in args.model_fields), None
+            (alias for alias in OTHER_NAMES.get(name, ()) if alias in plain and alias not in args.model_fields), None
         )
         if other is not None:
             known[name] = plain.pop(other)
@@ -147,6 +157,10 @@ def _renamed(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
 def _converted(value: Any, kind: type, *, required: bool) -> Any:
     if not required and isinstance(value, str) and kind is not str and value.strip().lower() in _NOTHING:
         return None
+    if kind is bool:
+        return _truth(value)
+    if kind is list:
+        return _listed(value)
     if kind is int:
         return _integer(value)
     if kind is tuple:
@@ -154,6 +168,27 @@ def _converted(value: Any, kind: type, *, required: bool) -> Any:
     if isinstance(value, dict):
         return json.dumps(value, indent=2, ensure_ascii=False)
     return value if value is None or isinstance(value, str | list) else str(value)
+
+
+def _truth(value: Any) -> Any:
+    plain = value.strip().lower() if isinstance(value, str) else value
+    return (
+        {"true": True, "yes": True, "1": True, 1: True, "false": False, "no": False, "0": False, 0: False}.get(
+            plain, value
+        )
+        if isinstance(plain, str | int)
+        else value
+    )
+
+
+def _listed(value: Any) -> Any:
+    """A list that was given as JSON text, or its only item for the list."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return [value] if isinstance(value, dict) else value
 
 
 def _integer(value: Any) -> Any:

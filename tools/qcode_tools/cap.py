@@ -3,13 +3,16 @@
 import hashlib
 
 from qcode_sandbox.errors import SandboxFileError
-from qcode_sandbox.protocol import Sandbox
+from qcode_sandbox.protocol import SHELL_OUTPUT_LIMIT, Sandbox
 
 DEFAULT_CAP = 12_000
 """Characters of a result for the model: 3,000 to 4,000 tokens."""
 
-_FILE_LIMIT = 4_000_000
+_FILE_LIMIT = SHELL_OUTPUT_LIMIT
 """Characters kept of an output in its file."""
+
+_KEPT_LIMIT = 8 * _FILE_LIMIT
+"""Bytes of all such files; beyond it the oldest go."""
 
 _HEAD_SHARE = 0.4
 """Of a command's output the end tells more than the beginning."""
@@ -29,7 +32,8 @@ class Spill:
     def __init__(self) -> None:
         self._folder: str | None = None
         self._sandbox = ""
-        self._paths: dict[bytes, str] = {}
+        self._paths: dict[bytes, tuple[str, int]] = {}
+        self._written = 0
 
     async def keep(self, sandbox: Sandbox, text: str) -> str | None:
         """Write `text` to a new file, bounded; its path, or None where it cannot be kept. Raises: SandboxError."""
@@ -40,16 +44,29 @@ class Spill:
                 return None
             self._folder, self._sandbox = folder, sandbox.name
             self._paths.clear()
+            self._written = 0
         data = shorten(text, _FILE_LIMIT, "left out here").encode("utf-8", "replace")
         key = hashlib.sha256(data).digest()
         if key not in self._paths:
-            path = f"{self._folder}/output-{len(self._paths) + 1:04}.txt"
+            self._written += 1
+            path = f"{self._folder}/output-{self._written:04}.txt"
             try:
                 await sandbox.write(path, data)
             except SandboxFileError:
                 return None
-            self._paths[key] = path
-        return self._paths[key]
+            self._paths[key] = (path, len(data))
+            await self._make_room(sandbox)
+        return self._paths[key][0]
+
+    async def _make_room(self, sandbox: Sandbox) -> None:
+        sizes = sum(size for _, size in self._paths.values())
+        gone: list[str] = []
+        while sizes > _KEPT_LIMIT and len(self._paths) > 1:
+            path, size = self._paths.pop(next(iter(self._paths)))
+            sizes -= size
+            gone.append(path)
+        if gone:
+            await sandbox.exec(["rm", "-f", "--", *gone], timeout_s=10)
 
 
 def shorten(text: str, limit: int, note: str) -> str:

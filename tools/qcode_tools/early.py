@@ -41,8 +41,8 @@ async def writable(look: Look, path: str) -> None:
     await files.read_if_there(look.sandbox, files.resolve(look.sandbox, path))
 
 
-async def replaceable(look: Look, history: EditHistory, path: str, old: str | None) -> None:
-    """There is such a text file, and `old`, once it is known, is in it at one place."""
+async def replaceable(look: Look, history: EditHistory, path: str, old: str | None, *, once: bool = True) -> None:
+    """There is such a text file, and `old`, once it is known, is in it at one place; or at any where not `once`."""
     file = await look.file(path)
     text = file.document().text
     if old is None:
@@ -51,7 +51,7 @@ async def replaceable(look: Look, history: EditHistory, path: str, old: str | No
     if not old:
         raise ToolError(plan.EMPTY_OLD)
     match await compute(len(text), locate, text, old, ""):
-        case Several() as several:
+        case Several() as several if once:
             raise ToolError(plan.ambiguous(file.shown, several))
         case None:
             misses = history.missed(file.path)

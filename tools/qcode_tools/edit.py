@@ -1,7 +1,7 @@
 """Changes of files in a sandbox: replace, insert, create, undo."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.protocol import Sandbox
@@ -41,14 +41,14 @@ class _Draft:
 class Editor:
     """The edits of one session in one sandbox. Each is made on the file as it is now, whoever changed it.
 
-    `guarded` refuses an edit that leaves a file which no longer parses, as SWE-agent does for its models. `undo` is
-    what the model can do to take an edit back, in words.
+    `guarded` refuses an edit that leaves a file which no longer parses, as SWE-agent does for its models. `undoable`
+    tells that the model can call undo_edit.
     """
 
     sandbox: Sandbox
     history: EditHistory
     guarded: bool = False
-    undo_hint: str = "take it back with undo_edit"
+    undoable: bool = False
 
     async def replace(self, edits: Sequence[Replacement]) -> ToolOutput:
         """Make all of the replacements, one after the other, or none of them. Raises: ToolError, SandboxError."""
@@ -97,7 +97,9 @@ class Editor:
             if seen is not None and seen != before:
                 self.history.saw(full, before)
                 raise plan.changed_meanwhile(file, seen, "the new content")
-            return [_Draft(full, name, await compute(len(before) + len(text), plan.overwriting, file, _lf(text)))]
+            planned = await compute(len(before) + len(text), plan.overwriting, file, _lf(text))
+            hint = " undo_edit would take it back." if self.undoable else ""
+            return [_Draft(full, name, replace(planned, words=planned.words + hint))]
 
         return await self._write(drafts)
 
@@ -125,7 +127,7 @@ class Editor:
         """The file with one more replacement, on what those before it `made`."""
         old, new = _lf(edit.old), _lf(edit.new)
         if not old:
-            raise ToolError("old_str is empty: give the text to replace, or use insert to add lines")
+            raise ToolError(plan.EMPTY_OLD)
         if old == new:
             raise ToolError("old_str and new_str are the same: nothing would change. Write what must be different.")
         file = await files.read(self.sandbox, edit.path)
@@ -203,7 +205,7 @@ class Editor:
         if not problems:
             return ToolOutput("\n".join(said), diff)
         error = "\n".join(problem.words for problem in problems)
-        said += [error, f"Fix it with another edit, or {self.undo_hint}."]
+        said += [error, f"Fix it with another edit{', or take it back with undo_edit' if self.undoable else ''}."]
         return ToolOutput("\n".join(said), f"{diff}{error}\n", extra={"syntax_error": error})
 
 

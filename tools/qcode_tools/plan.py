@@ -13,7 +13,7 @@ from qcode_tools.match import Several, locate, unfenced
 _SMALL_ENOUGH = 6_000
 """Characters of a file that is given in full after two misses."""
 
-EMPTY_OLD = "old_str is empty: give the text to replace, or use insert to add lines"
+EMPTY_OLD = "old_str is empty: give the text to replace"
 
 _AROUND = 3
 """Lines before and after an insertion that tell whether its place is still the same."""
@@ -127,7 +127,7 @@ def overwriting(file: File, text: str) -> Plan:
         raise ToolError(f"{file.shown} has exactly this content already: nothing was changed")
     new = old.splice(0, len(old.text), text)
     counts = f"{old.line_count} lines before, {new.line_count} now"
-    words = f"Replaced all of {file.shown} ({counts}). undo_edit would take it back."
+    words = f"Replaced all of {file.shown} ({counts})."
     return _plan(file, old, new, words=words, lines=None)
 
 

@@ -55,8 +55,10 @@ async def glob(sandbox: Sandbox, pattern: str, path: str) -> ToolOutput:
     return ToolOutput("\n".join(lines), extra={"files": len(names)})
 
 
-async def grep(sandbox: Sandbox, pattern: str, path: str, include: str | None) -> ToolOutput:
-    """Lines that match a regular expression; one that is not valid is searched as plain text.
+async def grep(
+    sandbox: Sandbox, pattern: str, path: str, include: str | None, *, most: int | None = None
+) -> ToolOutput:
+    """Lines that match a regular expression, at most `most`; one that is not valid is searched as plain text.
 
     Raises: ToolError, SandboxError.
     """
@@ -72,8 +74,9 @@ async def grep(sandbox: Sandbox, pattern: str, path: str, include: str | None) -
         return ToolOutput(
             f"No matches for {pattern}{where}{f' ({include})' if include else ''}.{hits.note}", extra=extra
         )
-    lines = [f"{name}:{number}:{_cut(line)}" for name, number, line in hits.matches[:_MATCHES_SHOWN]]
-    if len(hits.matches) > _MATCHES_SHOWN or hits.cut:
+    shown = min(_MATCHES_SHOWN, max(1, most or _MATCHES_SHOWN))
+    lines = [f"{name}:{number}:{_cut(line)}" for name, number, line in hits.matches[:shown]]
+    if len(hits.matches) > shown or hits.cut:
         total = f"{len(hits.matches):,}{' or more' if hits.cut else ''}"
         lines.append(f"[the first {len(lines)} of {total} matches: make the pattern or the path narrower]")
     return ToolOutput("\n".join(lines) + hits.note, extra=extra)

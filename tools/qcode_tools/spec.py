@@ -32,10 +32,12 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """All that a tool gets of the world: where to act, and whom to tell of output as it comes."""
+    """All that a tool gets of the world: where to act, whom to tell of output as it comes, and the user's words, which
+    say what matters now."""
 
     sandbox: Sandbox
     emit: Callable[[str], None]
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)

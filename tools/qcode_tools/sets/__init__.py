@@ -1,0 +1,1 @@
+"""The tool sets: what a model sees, over the same functions."""
