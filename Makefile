@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test lint format bench eval-gold eval-quixbugs setup vllm-env clean
+.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs setup vllm-env clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -14,6 +14,10 @@ run: setup $(VENV)/run.stamp
 
 test: setup $(VENV)/dev.stamp lint
 	$(PY) -P -m pytest -q -rs --durations=10
+
+# Against a real vLLM: minutes, and 3.5 GB the first time.
+test-serving: setup $(VENV)/dev.stamp vllm-env
+	$(PY) -P -m pytest -q -rs --durations=10 -m serving tests/serving
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .

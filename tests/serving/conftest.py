@@ -1,6 +1,7 @@
 """Real servers of the 0.5B model, each with a state folder of its own, ended after the test."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from qcode.serving.state import folder_of, known_servers
 from qcode.serving.supervisor import Instruction
 
 GIB = 1024**3
+ROOT = Path(__file__).resolve().parents[2]
+# Before the test's own environment, which has no QCODE_*.
+VLLM_PYTHON = Path(os.environ.get("QCODE_VLLM_PYTHON") or ROOT / "build/vllm-env/bin/python")
 SMALL = Machine(ram=8 * GIB, cpus=2)
 
 
@@ -51,3 +55,12 @@ def lease(notices: list[str]) -> Iterator[Callable[..., Lease]]:
     for folder in known_servers():
         with contextlib.suppress(Exception):
             stop(folder, force=True)
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> Path:
+    """The interpreter of the environment that `make vllm-env` makes, or $QCODE_VLLM_PYTHON."""
+    python = VLLM_PYTHON
+    if not python.exists():
+        pytest.fail(f"there is no {python}: run `make vllm-env`")
+    return python

@@ -7,8 +7,8 @@ from qcode.serving.loading import progress
 
 VLLM_CACHE = """\
 (EngineCore_DP0 pid=812) ERROR 11-22 09:00:01 [core.py:842] ValueError: To serve at least one request with the model's \
-max seq len (262144), (24.0 GiB KV cache is needed, which is larger than the available KV cache memory (9.2 GiB). Based \
-on the available memory, the estimated maximum model length is 100480. Try increasing `gpu_memory_utilization`
+max seq len (262144), (24.0 GiB KV cache is needed, which is larger than the available KV cache memory (9.2 GiB). \
+Based on the available memory, the estimated maximum model length is 100480. Try increasing `gpu_memory_utilization`
 (APIServer pid=800) RuntimeError: Engine core initialization failed. See root cause above.
 """
 TORCH = """\
