@@ -115,6 +115,13 @@ class ArgumentDone(Frozen):
     value: Any
 
 
+class Recovered(Frozen):
+    """Something in the form of a call was repaired; `kind` is one of qcode.codec.Recovery."""
+
+    event: Literal["recovered"] = "recovered"
+    kind: str
+
+
 class Retrying(Frozen):
     """The backend failed and is asked again; `attempt` counts from 1."""
 
@@ -155,6 +162,15 @@ class Feedback(Frozen):
     event: Literal["feedback"] = "feedback"
     text: str
     cause: str
+
+
+class WentBack(Frozen):
+    """The conversation was taken back to its first `kept` messages, because what followed led nowhere; it goes on with
+    `text`, if there is any."""
+
+    event: Literal["went_back"] = "went_back"
+    kept: int
+    text: str = ""
 
 
 class ToolStarted(Frozen):
@@ -201,11 +217,13 @@ Event = Annotated[
     | ThinkingDelta
     | ToolCallDelta
     | ArgumentDone
+    | Recovered
     | Retrying
     | EngineRestarted
     | AssistantDone
     | CallStopped
     | Feedback
+    | WentBack
     | ToolStarted
     | ToolOutput
     | ToolFinished

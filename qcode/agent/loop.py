@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
 
+from qcode.agent.attempts import Attempts
 from qcode.agent.finish import EMPTY, NO_CALL, FinishCheck
 from qcode.agent.limits import Budget, Limits
 from qcode.agent.mentions import named_paths, with_mentions
@@ -27,6 +28,7 @@ from qcode.events import (
     ToolStarted,
     TurnFinished,
     TurnStarted,
+    WentBack,
 )
 from qcode.messages import Assistant, Message, Stop, Tool, ToolCall, User
 from qcode.model import Backend, Request, Sampling
@@ -69,6 +71,7 @@ class Agent:
         self._quotes = Quotes()
         self._foreseen: dict[str, str] = {}
         self._trial = Trial()
+        self._attempts = Attempts()
         self._aborted: QcodeError | SandboxError | None = None
 
     def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
@@ -126,6 +129,7 @@ class Agent:
             self._quotes.begin(task, shown)
         text = _joined(text, self._profile.hints.opening)
         self.history.append(User(text=text))
+        self._attempts.settle(len(self.history))
         emit(TurnStarted(text=text))
 
     async def _steps(self, budget: Budget, emit: Emit) -> Reason:
@@ -143,6 +147,9 @@ class Agent:
                 silent += 1
                 if silent > PATIENCE:
                     return Reason.NO_PROGRESS
+                if answer.stop is Stop.LENGTH:
+                    self._attempts.broken()
+                self._go_back(emit)
                 self._feedback(words, "no_call", emit)
                 continue
             silent = 0
@@ -150,7 +157,7 @@ class Agent:
                 reason = await self._act(call, emit, repetition=repetition, check=check)
                 if reason is not None:
                     return reason
-            if answer.problems:
+            if not self._go_back(emit) and answer.problems:
                 self._feedback("\n".join(answer.problems), "malformed", emit)
 
     async def _ask(self, budget: Budget, emit: Emit, *, withhold_end: bool) -> Assistant:
@@ -182,14 +189,14 @@ class Agent:
                 emit(item)
         if answer is None:
             raise BackendError(f"{self._backend.info.engine} ended its stream without an answer")
+        answer, words = precheck.settle(answer)
         budget.usage += answer.usage
         self.history.append(answer)
         emit(AssistantDone(message=answer, seconds=round(time.monotonic() - started, 3), first_token_s=first))
-        if (lost := precheck.verdict(answer)) is not None:
-            call, words = lost
-            self._foreseen[call.id] = words
+        if words:
+            self._foreseen[answer.tool_calls[-1].id] = words
             if answer.usage.stopped_calls:
-                emit(CallStopped(call=call, reason=words))
+                emit(CallStopped(call=answer.tool_calls[-1], reason=words))
         return answer
 
     async def _act(self, call: ToolCall, emit: Emit, *, repetition: Repetition, check: FinishCheck) -> Reason | None:
@@ -210,9 +217,11 @@ class Agent:
         check.note(effect, result)
         self._quotes.note(call, result)
         times = repetition.note(call, result, effect)
-        words = NUDGE if times == LIMIT - 1 and not ends else self._profile.hints.after(effect, result)
+        words = NUDGE if times == LIMIT - 1 else self._profile.hints.after(effect, result)
+        words = "" if ends else words
         result = result.model_copy(update={"content": _joined(result.content, words)})
         self.history.append(Tool(result=result))
+        self._attempts.note(call, effect, result, len(self.history))
         emit(ToolFinished(result=result, seconds=round(time.monotonic() - started, 3)))
         if ends and result.status is Status.OK:
             return Reason.FINISHED
@@ -231,6 +240,16 @@ class Agent:
     def _feedback(self, words: str, cause: str, emit: Emit) -> None:
         self.history.append(User(text=words))
         emit(Feedback(text=words, cause=cause))
+
+    def _go_back(self, emit: Emit) -> bool:
+        """Forget what led to a failed change, if the profile wants that and there was one."""
+        if not self._profile.goes_back or (words := self._attempts.over(self._profile.hints.opening)) is None:
+            return False
+        del self.history[self._attempts.kept :]
+        if words:
+            self.history.append(User(text=words))
+        emit(WentBack(kept=self._attempts.kept, text=words))
+        return True
 
     def _close_calls(self) -> None:
         """Answer what nobody answered, so that the history is well-formed for a next turn."""

@@ -1,13 +1,14 @@
 """Looks at a call while the model writes it, so that one that can no longer succeed is not paid for to its end."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
 from qcode.errors import QcodeError
 from qcode.events import ArgumentDone, EngineRestarted, Retrying, ToolCallDelta
-from qcode.messages import Assistant, ToolCall
+from qcode.messages import Assistant
 from qcode.model import Delta
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
@@ -19,7 +20,7 @@ UNFINISHED = "You were stopped there, so the rest of the call was not read."
 
 
 class Precheck:
-    """Watches one answer: `see` every delta, ask `failed` after it, `verdict` at the end; entered while it is written.
+    """Watches one answer: `see` every delta, ask `failed` after it, `settle` it at the end; entered while it is written.
 
     What an argument means is looked up beside the stream, which never waits for it. A call behind one that may change
     something is left alone: it is meant for what will be there then.
@@ -30,12 +31,12 @@ class Precheck:
         self._sandbox = sandbox
         self._look: Look | None = None
         self._task: asyncio.Task[None] | None = None
-        self._call = object()
         self._name = ""
         self._arguments: dict[str, Any] = {}
-        self._words: str | None = None
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._lost: dict[str, Any] | None = None
+        self._words = ""
         self._alone = True
-        self._due = False
 
     async def __aenter__(self) -> "Precheck":
         return self
@@ -64,25 +65,33 @@ class Precheck:
 
     def failed(self) -> bool:
         """Whether the call that is being written can no longer succeed."""
-        return self._words is not None
+        return self._lost is not None
 
-    def verdict(self, answer: Assistant) -> tuple[ToolCall, str] | None:
-        """The call of this answer that was found to fail, and the words for the model; None where there is none."""
-        call = answer.tool_calls[-1] if answer.tool_calls else None
-        if self._words is None or call is None or call.name != self._name:
-            return None
-        return call, f"{self._words}\n{UNFINISHED}" if answer.usage.stopped_calls else self._words
+    def settle(self, answer: Assistant) -> tuple[Assistant, str]:
+        """The answer as it counts, and what to say to its last call, "" where nothing was found.
+
+        A call that was stopped is left with the arguments that made it fail, whatever came while they were looked at:
+        the same mistake then looks the same.
+        """
+        *before, call = answer.tool_calls or (None,)
+        lost = self._lost
+        if lost is None or call is None or call.name != self._name or not lost.items() <= call.arguments.items():
+            return answer, ""
+        if not answer.usage.stopped_calls:
+            return answer, self._words
+        call = call.model_copy(update={"arguments": lost})
+        return answer.model_copy(update={"tool_calls": (*before, call)}), f"{self._words}\n{UNFINISHED}"
 
     def _begin_anew(self) -> None:
         self._begin_call("")
         self._alone = True
 
     def _begin_call(self, name: str) -> None:
-        self._call = object()
         self._name = name
         self._arguments = {}
-        self._words = None
-        self._due = False
+        self._lost = None
+        # Another one, so that a check that is on its way finds its own no more.
+        self._waiting = deque()
 
     def _may_change(self) -> bool:
         """Whether the call so far, if there is one, can change what a later one finds; yes where it is not known."""
@@ -92,19 +101,20 @@ class Precheck:
         return not self._arguments or self._toolset.effect(self._name, self._arguments) is not Effect.READ
 
     def _begin_check(self) -> None:
-        self._due = self._alone
-        if self._due and (self._task is None or self._task.done()):
+        if not self._alone:
+            return
+        self._waiting.append(self._arguments)
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._check())
 
     async def _check(self) -> None:
         try:
             look = self._look = self._look or Look(await self._sandbox())
-            while self._due and self._words is None:
-                self._due = False
-                call = self._call
-                words = await self._toolset.check(self._name, self._arguments, look)
+            while self._lost is None and self._waiting:
+                call, arguments = self._waiting, self._waiting.popleft()
+                words = await self._toolset.check(self._name, arguments, look)
                 # A call that has ended meanwhile says itself what is wrong with it.
-                if call is self._call:
-                    self._words = words
+                if words is not None and call is self._waiting:
+                    self._lost, self._words = arguments, words
         except (QcodeError, SandboxError):
             return  # The call itself will meet it.

@@ -11,8 +11,8 @@ from qcode.model import ToolChoice
 class Profile:
     """`tool_choice` "required" makes every answer end in a call, so a tool that ends the turn must exist; `thorough`
     asks once before the model finishes without a change or without having tried it; `mentions` shows the files that the
-    task names with it; `quotes` lets an edit quote only lines of files that were shown; `hints` stand at the end of
-    results."""
+    task names with it; `quotes` lets an edit quote only lines of files that were shown; `goes_back` forgets what led to
+    a change that failed; `hints` stand at the end of results."""
 
     toolset: str
     prompt: str
@@ -20,6 +20,7 @@ class Profile:
     thorough: bool = False
     mentions: bool = False
     quotes: bool = False
+    goes_back: bool = False
     hints: Hints = field(default_factory=Hints)
 
     @property
@@ -41,6 +42,7 @@ PROFILES = {
         thorough=True,
         mentions=True,
         quotes=True,
+        goes_back=True,
         hints=Hints(
             opening=_SAY_THEN_CHANGE,
             after_reading=_SAY_THEN_CHANGE,

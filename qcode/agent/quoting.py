@@ -5,7 +5,7 @@ calls; held to the lines that are there, it does not.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import dedent
 
@@ -17,8 +17,11 @@ from qcode_tools.result import Status, ToolResult
 MAX_LINES = 300
 """Above it the model is left free: a grammar of thousands of lines costs more than it gives."""
 
-_MOST_ABOVE = 4
-"""Lines that a quote takes in from above to be the only one of its kind."""
+_HEIGHT = 3
+"""Lines of a quote at most."""
+
+_SHORTEST = 3
+"""Characters of a line that says too little to begin a quote."""
 
 _MOST_TRIES = 2
 """Edits of one line that fail; then it is not offered again until another edit succeeds."""
@@ -51,33 +54,30 @@ class Quotes:
             if result.status is Status.OK:
                 self._failed.clear()
             else:
-                self._failed[quote] += _MOST_TRIES if call.arguments.get("new_str") == quote else 1
+                self._failed[quote.strip()] += _MOST_TRIES if call.arguments.get("new_str") == quote else 1
         if result.status is Status.OK and call.name in {"view", "create", _TOOL} and isinstance(path, str):
             self._paths[path] = None
 
     async def choices(self, sandbox: Sandbox) -> Choices:
-        """Paths and lines as they are now; {} where there are too many or none. A line comes without its indentation,
-        which an edit keeps; one that a file has more than once comes with the lines above it that make it the only one.
+        """Paths, and runs of lines as they are now, each the only one of its kind in its file; {} where there are too
+        many or none. The first line comes with its indentation and, for an edit keeps it, without.
 
         Raises: SandboxError.
         """
-        quotes: dict[str, None] = {}
-        there: list[str] = []
+        there: dict[str, tuple[list[str], set[int]]] = {}
         for path in self._paths:
             try:
                 text = (await sandbox.read(path)).decode("utf-8")
             except (SandboxFileError, UnicodeDecodeError):
                 continue
-            there.append(path)
             lines = text.splitlines()
-            if len(lines) > 2 * MAX_LINES:
-                return {}
             code = _code(lines) if path.endswith(".py") and not self._prose else None
-            quotes.update(dict.fromkeys(_quotable(lines, code or set(range(len(lines))))))
-        quotes = {quote: None for quote in quotes if self._failed[quote] < _MOST_TRIES}
-        if not quotes or len(quotes) > MAX_LINES:
+            there[path] = (lines, code or set(range(len(lines))))
+        if sum(len(lines) for lines, _ in there.values()) > MAX_LINES:
             return {}
-        return {_TOOL: {_PATH: tuple(there), _QUOTE: tuple(quotes)}}
+        quotes = {quote: None for lines, wanted in there.values() for quote in _quotable(lines, wanted, _HEIGHT)}
+        offered = tuple(quote for quote in quotes if self._failed[quote.strip()] < _MOST_TRIES)
+        return {_TOOL: {_PATH: tuple(there), _QUOTE: offered}} if offered else {}
 
 
 def _code(lines: list[str]) -> set[int]:
@@ -97,20 +97,19 @@ def _code(lines: list[str]) -> set[int]:
     return code
 
 
-def _quotable(lines: list[str], wanted: set[int]) -> Iterator[str]:
-    """One quote for each wanted line worth quoting, unique in its file where a few lines above can make it so."""
+def _quotable(lines: list[str], wanted: set[int], height: int) -> Iterator[str]:
+    """Runs of up to `height` wanted lines that are unique in their file, without and with their indentation."""
     bare = [line.strip() for line in lines]
-    at: dict[str, list[int]] = defaultdict(list)
-    for number, line in enumerate(bare):
-        at[line].append(number)
-    for number, line in enumerate(bare):
-        if number not in wanted or len(line) <= 3 or "</" in line:
-            continue
-        first, twins = number, [other for other in at[line] if other != number]
-        while (twins or not bare[first]) and first > 0 and number - first < _MOST_ABOVE:
-            first -= 1
-            back = number - first
-            twins = [twin for twin in twins if twin >= back and bare[twin - back] == bare[first]]
-        quote = dedent("\n".join(lines[first : number + 1]))
-        if not twins and bare[first] and "</" not in quote:
-            yield quote if first < number else line
+    runs = [
+        (first, last)
+        for first, line in enumerate(bare)
+        if first in wanted and len(line) > _SHORTEST
+        for last in range(first + 1, min(first + height, len(lines)) + 1)
+        if bare[last - 1] and wanted.issuperset(n for n in range(first, last) if bare[n])
+    ]
+    kinds = Counter(tuple(bare[first:last]) for first, last in runs)
+    for first, last in runs:
+        text = "\n".join(lines[first:last])
+        if kinds[tuple(bare[first:last])] == 1 and "</" not in text:
+            yield dedent(text)
+            yield text.rstrip()

@@ -5,21 +5,26 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.repository import require_repository
 from qcode.app.solve import Solve
 from qcode.config.paths import cache_dir, state_dir
-from qcode.errors import ConfigError
 from qcode.model import Backend, Sampling
 from qcode_sandbox.choice import choose
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.toolsets import build_toolset
 
-ANSWER_TOKENS = {"swe": 16_384, "small": 2_048}
+if TYPE_CHECKING:
+    from qcode.models.card import ModelCard
+
+ANSWER_TOKENS = {"swe": 16_384, "small": 1_024}
 """The most that one answer may be, by tool set: a small model that writes more has lost its way."""
+
+SMALLEST_WINDOW = 16_000
+"""Tokens: a server that gives less cuts or refuses a task's second or third file."""
 
 SCRIPTED = "scripted:"
 ToolsetName = Literal["swe", "small"]
@@ -34,6 +39,9 @@ class RunOptions:
     base_url: str | None = None
     tools: ToolsetName | None = None
     context: int | None = None
+    small_context: bool = False
+    think: bool | None = None
+    thinking_budget: int | None = None
     temperature: float | None = None
     seed: int | None = None
     constrain: bool = True
@@ -76,40 +84,54 @@ def wire(task: str, options: RunOptions) -> Solve:
     )
 
 
-def choose_model(options: RunOptions) -> Model:
-    """The backend for --model, --base-url and their variables. Raises: ConfigError, ModelFileError."""
+def choose_model(options: RunOptions, task: str = "") -> Model:
+    """The backend for --model, --base-url and their variables; without them the best model that is pulled, else a
+    server that already runs on this machine. Raises: ConfigError, ModelFileError."""
     name = options.model or os.environ.get("QCODE_MODEL") or None
     url = options.base_url or (None if options.model else os.environ.get("QCODE_BASE_URL")) or None
     if name is not None and name.startswith(SCRIPTED):
         from qcode.backends.scripted import ScriptedBackend
 
         toolset = options.tools or "swe"
-        return Model(ScriptedBackend(Path(name.removeprefix(SCRIPTED))), toolset, _sampling(options, toolset, None))
+        return Model(
+            ScriptedBackend(Path(name.removeprefix(SCRIPTED))), toolset, _sampling(options, toolset, None, task)
+        )
+    if url is None and name is None and (name := _pulled()) is None:
+        from qcode.app.running import running_server
+
+        url, name = running_server(options.notice)
     if url is not None:
-        return _server(url, name, options)
-    return _engine(name, options)
+        return _server(url, name, options, task)
+    assert name is not None, "a model or a server was chosen above"
+    return _engine(name, options, task)
 
 
-def _server(url: str, name: str | None, options: RunOptions) -> Model:
-    from qcode.backends.openai_compat import OpenAIBackend
-    from qcode.models.registry import lookup
+def _server(url: str, name: str | None, options: RunOptions, task: str) -> Model:
+    from qcode.backends.openai_compat import Needs, OpenAIBackend
+    from qcode.models.registry import recognise
 
-    card = lookup(name) if name else None
+    card = recognise(name) if name else None
     toolset = options.tools or (card.toolset if card else "swe")
-    backend = OpenAIBackend(url, name, api_key=os.environ.get("QCODE_API_KEY"))
-    return Model(backend, toolset, _sampling(options, toolset, card.sampling_for() if card else None))
+    smallest = 0 if options.small_context else SMALLEST_WINDOW
+    needs = Needs(smallest=smallest, wanted=options.context, notice=options.notice)
+    key = os.environ.get("QCODE_API_KEY")
+    backend = OpenAIBackend(url, name, api_key=key, needs=needs, constrain=options.constrain)
+    backend.start()
+    return Model(backend, toolset, _sampling(options, toolset, card, task))
 
 
-def _engine(name: str | None, options: RunOptions) -> Model:
+def _pulled() -> str | None:
+    from qcode.models.registry import load_registry
+    from qcode.models.store import is_pulled
+
+    return next((card.name for card in load_registry() if is_pulled(card)), None)
+
+
+def _engine(name: str, options: RunOptions, task: str) -> Model:
     from qcode.backends.llama.backend import LlamaBackend
     from qcode.backends.llama.settings import MAX_CONTEXT, EngineConfig
-    from qcode.models.registry import load_registry
-    from qcode.models.store import is_pulled, resolve
+    from qcode.models.store import resolve
 
-    if name is None:
-        name = next((card.name for card in load_registry() if is_pulled(card)), None)
-        if name is None:
-            raise ConfigError("no model is on this machine: run `qcode models pull`, or give --base-url URL")
     file = resolve(name)
     toolset = options.tools or (file.card.toolset if file.card else "swe")
     window = file.card.context.native if file.card else MAX_CONTEXT
@@ -123,12 +145,15 @@ def _engine(name: str | None, options: RunOptions) -> Model:
     )
     backend = LlamaBackend(config, name=file.card.name if file.card else file.path.name, constrain=options.constrain)
     backend.start()
-    return Model(backend, toolset, _sampling(options, toolset, file.card.sampling_for() if file.card else None))
+    return Model(backend, toolset, _sampling(options, toolset, file.card, task))
 
 
-def _sampling(options: RunOptions, toolset: str, recommended: Sampling | None) -> Sampling:
+def _sampling(options: RunOptions, toolset: str, card: "ModelCard | None", task: str) -> Sampling:
+    from qcode.models.thinking import sampling_of
+
+    recommended = sampling_of(card, think=options.think, budget=options.thinking_budget, words=task)
     chosen = {"max_tokens": ANSWER_TOKENS[toolset], "temperature": options.temperature, "seed": options.seed}
-    return (recommended or Sampling()).model_copy(update={k: v for k, v in chosen.items() if v is not None})
+    return recommended.model_copy(update={k: v for k, v in chosen.items() if v is not None})
 
 
 def _open_sandbox(options: RunOptions, sandbox: str) -> AbstractAsyncContextManager[Sandbox]:

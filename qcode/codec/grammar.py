@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from qcode.codec.gbnf import alternatives, literal, text_without
+from qcode.codec.gbnf import alternatives, literal, one_of, text_without
 from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
 from qcode.codec.types import Function, Tool
 
@@ -136,7 +136,7 @@ def _value(schema: Any, general: Any, root: Mapping[str, Any]) -> str:
     """A value up to and with its closing tag; what `schema` leaves open, `general` tells."""
     choices = choices_of(schema, root)
     if choices:
-        return f"{alternatives(map(literal, choices))} end"
+        return f"{one_of(choices)} end"
     kinds = types_of(schema, root) or types_of(general, root)
     if not kinds or "string" in kinds:
         return "text"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from qcode.events import AssistantDone, Event, Feedback, ToolFinished, TurnStarted
+from qcode.events import AssistantDone, Event, Feedback, ToolFinished, TurnStarted, WentBack
 from qcode.messages import Assistant, Message, Tool, ToolCall, User
 from qcode_tools.result import Status, ToolResult
 
@@ -31,6 +31,10 @@ def fold(events: Iterable[Event]) -> tuple[Message, ...]:
             case ToolFinished(result=result):
                 pending[:] = [call for call in pending if call.id != result.call_id]
                 history.append(Tool(result=result))
+            case WentBack(kept=kept, text=text):
+                pending.clear()
+                del history[kept:]
+                history += [User(text=text)] if text else []
             case _:
                 pass
     close()

@@ -19,6 +19,7 @@ from qcode.events import (
     ToolFinished,
     ToolStarted,
     TurnFinished,
+    WentBack,
 )
 from qcode.messages import Usage
 from qcode.ui.sanitize import visible
@@ -57,6 +58,8 @@ class TextPrinter:
                 self._line(self._style(f"● {visible(call.name)}", _CYAN, _BOLD) + " " + visible(words))
             case ToolFinished(result=result):
                 self._result(result.display or result.content, failed=result.status is not Status.OK)
+            case WentBack():
+                self._line(self._style("↩ back to before what failed", _DIM))
             case Retrying(attempt=attempt, wait_s=wait, error=error):
                 self._line(self._style(f"! {visible(error)}; attempt {attempt} in {wait:g} s", _YELLOW))
             case EngineRestarted(error=error):

@@ -14,7 +14,7 @@ from qcode.agent.profile import PROFILES
 from qcode.app.solve import Outcome, Solve
 from qcode.backends.scripted import ScriptedBackend
 from qcode.codec import render
-from qcode.events import AssistantDone, Event, Feedback, Reason, ToolFinished, TurnStarted
+from qcode.events import AssistantDone, Event, Feedback, Reason, ToolFinished, TurnStarted, WentBack
 from qcode.messages import User
 from qcode.model import Sampling
 from qcode.session.fold import fold
@@ -83,7 +83,7 @@ async def test_the_prompt_only_grows_at_its_end(solve, toolset: str) -> None:
     prompts = [
         render(system, fold(log[:index]), specs) for index, event in enumerate(log) if isinstance(event, AssistantDone)
     ]
-    assert len(prompts) >= 7
+    assert len(prompts) >= 7 and not [event for event in log if isinstance(event, WentBack)]
     for before, after in pairwise(prompts):
         assert after.startswith(before)
 
@@ -154,3 +154,17 @@ async def test_the_history_that_a_log_folds_to_is_what_was_sent(solve) -> None:
     history = fold(read_log(outcome.session))
     assert [message.role for message in history] == ["user", "assistant", "tool", "assistant"]
     assert history[0] == User(text="fix it")
+
+
+async def test_a_failed_change_of_a_small_model_is_forgotten_but_for_a_line_about_it(solve) -> None:
+    wrong = call("str_replace", path="calc.py", old_str="a - b", new_str="a * b")
+    right = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    task = "add in calc.py is wrong\n>>> add(1, 2)\nexpected: 3"
+    outcome, events = await solve(wrong, call("bash", command="true"), right, FINISH, toolset="small", task=task)
+    history = fold(read_log(outcome.session))
+    assert [message.role for message in history] == [
+        "user", "user", "assistant", "tool", "assistant", "tool", "assistant", "tool"
+    ]  # fmt: skip
+    assert "`a - b` changed to `a * b`: >>> add(1, 2) gives 2, and should give 3" in history[1].text
+    assert [event.kept for event in events if isinstance(event, WentBack)] == [1]
+    assert (outcome.reason, outcome.patch.count("+    return a + b")) == (Reason.FINISHED, 1)

@@ -34,30 +34,53 @@ async def test_an_edit_may_quote_the_lines_that_were_shown_as_they_are_now(tmp_p
         quotes = Quotes()
         assert await quotes.choices(sandbox) == {}
         quotes.begin("", ["a.py", "gone.py"])
-        assert await quotes.choices(sandbox) == {"str_replace": {"path": ("a.py",), "old_str": ("if a:", "return 1")}}
-        await sandbox.write("a.py", b"if b:\n")
-        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if b:",)
+        assert await quotes.choices(sandbox) == {
+            "str_replace": {
+                "path": ("a.py",),
+                "old_str": ("if a:", "if a:\n    return 1", "return 1", "    return 1"),
+            }
+        }
+        await sandbox.write("a.py", b"if y:\n")
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if y:",)
         shown = ToolCall(id="1", name="view", arguments={"path": "long.py"})
         quotes.note(shown, ToolResult(call_id="1", name="view", status=Status.OK, content=""))
         assert await quotes.choices(sandbox) == {}
 
 
-async def test_a_line_that_is_there_twice_is_quoted_with_what_stands_above_it(tmp_path: Path) -> None:
+async def test_what_is_there_twice_is_quoted_only_with_its_surroundings(tmp_path: Path) -> None:
     text = "".join(f"def {n}():\n    if {n}:\n        return None\n    return x\n\n" for n in "ab")
     (tmp_path / "a.py").write_text(text, encoding="utf-8")
     async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py",)))) as sandbox:
         quotes = Quotes()
         quotes.begin("", ["a.py"])
-        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == (
-            "def a():", "if a:", "if a:\n    return None", "if a:\n    return None\nreturn x",
-            "def b():", "if b:", "if b:\n    return None", "if b:\n    return None\nreturn x",
-        )  # fmt: skip
+        offered = (await quotes.choices(sandbox))["str_replace"]["old_str"]
+        assert "return x" not in offered and "return None\nreturn x" not in offered
+        assert {"def a():", "    if b:", "if b:\n    return None\nreturn x"} <= set(offered)
         toolset = build_toolset("small")
-        for number, old in enumerate((await quotes.choices(sandbox))["str_replace"]["old_str"]):
+        for number, old in enumerate(offered):
             arguments = {"path": "a.py", "old_str": old, "new_str": f"{old}  # {number}"}
             result = await toolset.run("1", "str_replace", arguments, ToolContext(sandbox, print))
             assert result.status is Status.OK, result.content
             await sandbox.write("a.py", text.encode())
+
+
+async def test_lines_that_failed_twice_comments_and_docstrings_are_not_offered(tmp_path: Path) -> None:
+    text = '"""About.\n\nmore\n"""\n# note\nx = 10\ny = 20\n\n"""End."""\n'
+    (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    async with open_sandbox(HostSpec(source=Source(tmp_path, ("a.py",)))) as sandbox:
+        quotes = Quotes()
+        quotes.begin("a.py is wrong", ["a.py"])
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("x = 10", "x = 10\ny = 20", "y = 20")
+        failed = ToolResult(call_id="1", name="str_replace", status=Status.ERROR, content="")
+        for new in ("x = 11", "x = 12"):
+            quotes.note(
+                ToolCall(id="1", name="str_replace", arguments={"path": "a.py", "old_str": "x = 10", "new_str": new}),
+                failed,
+            )
+        assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("x = 10\ny = 20", "y = 20")
+        words = Quotes()
+        words.begin("a typo in a.py", ["a.py"])
+        assert '"""End."""' in (await words.choices(sandbox))["str_replace"]["old_str"]
 
 
 def test_values_that_may_be_written_stand_in_the_grammar() -> None:
