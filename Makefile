@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs setup vllm-env clean
+.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -57,6 +57,19 @@ eval-gold: setup $(VENV)/dev.stamp
 eval-quixbugs: setup $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
 	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 1 --max-turns 12 --max-seconds 600 --out $(OUT)/quixbugs
+
+eval-controls: setup $(VENV)/dev.stamp
+	for set in instances quixbugs; do for agent in gold empty; do \
+	  $(PY) -P evals/swebench.py --dataset $(EVALDATA)/$$set.jsonl --agent $$agent --repeat 5 --workers 2 --out $(OUT)/controls-$$set-$$agent --resume || exit 1; \
+	done; done
+
+$(OUT)/official/bin/python:
+	$(PYTHON) -m venv $(OUT)/official
+	$(OUT)/official/bin/pip install -q 'swebench>=5,<6'
+
+grade-official: $(OUT)/official/bin/python $(VENV)/dev.stamp
+	@for run in gold empty; do test ! -d $(OUT)/$$run || $(VENV)/bin/qcode-evals official $(OUT)/$$run --dataset $(EVALDATA)/instances.jsonl --python $< || exit 1; done
+	@test ! -d $(OUT)/quixbugs || $(VENV)/bin/qcode-evals official $(OUT)/quixbugs --dataset $(EVALDATA)/quixbugs.jsonl --python $<
 
 clean:
 	rm -rf $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

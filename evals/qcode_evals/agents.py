@@ -16,7 +16,8 @@ OpenBox = Callable[[], AbstractAsyncContextManager[Sandbox]]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A patch and what it cost. `limited` if a limit stopped the agent, `error` if it failed by itself."""
+    """A patch and what it cost. `limited` if a limit stopped the agent, `error` if it failed by itself; seconds that
+    the model read and wrote, and that tools took; `oom_kills` are commands of its that were killed for memory."""
 
     patch: str
     stop_reason: str = ""
@@ -24,7 +25,19 @@ class Prediction:
     error: str = ""
     usage: Usage = field(default_factory=Usage)
     steps: int = 0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    tools_s: float = 0.0
+    oom_kills: int = 0
     trajectory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which attempt at the instance it is, from 0, and the folder for what it leaves."""
+
+    repeat: int
+    folder: Path
 
 
 class Agent(Protocol):
@@ -50,7 +63,7 @@ class Agent(Protocol):
         """Whether the tests are run although there is no patch."""
         ...
 
-    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+    async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Work on one instance. Raises: SandboxError, BackendError where the infrastructure failed."""
         ...
 
@@ -68,7 +81,7 @@ class Gold:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
 
-    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+    async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """The row's patch; needs no sandbox."""
         return Prediction(instance.patch)
 
@@ -85,7 +98,7 @@ class Empty:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
 
-    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+    async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Nothing; needs no sandbox."""
         return Prediction("")
 

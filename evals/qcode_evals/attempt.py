@@ -6,7 +6,7 @@ from qcode.messages import Frozen, Usage
 
 
 class Outcome(StrEnum):
-    """How an attempt ended. Only INFRA_ERROR says nothing about the agent."""
+    """How an attempt ended. INFRA_ERROR and INVALID_TASK say nothing about the agent."""
 
     RESOLVED = "resolved"
     UNRESOLVED = "unresolved"
@@ -16,22 +16,39 @@ class Outcome(StrEnum):
     TEST_TIMEOUT = "test_timeout"
     AGENT_LIMIT = "agent_limit"
     """Not resolved, and the agent was stopped by a limit."""
+    AGENT_OOM = "agent_oom"
+    """Not resolved, and a command of the agent's was killed for want of memory."""
     AGENT_ERROR = "agent_error"
     """Not resolved, and the agent ended with an error of its own."""
     INFRA_ERROR = "infra_error"
     """Sandbox, image, package index or model server failed, twice."""
+    INVALID_TASK = "invalid_task"
+    """The controls said before that the row tests nothing here: its own patch fails, or no patch resolves it."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is the agent's own, and so in the denominator of its score."""
+        return self not in {Outcome.INFRA_ERROR, Outcome.INVALID_TASK}
 
 
 class Seconds(Frozen):
-    """Wall time by phase."""
+    """Wall time by phase; of the agent's, what the model read, what it wrote and what tools took."""
 
     image: float = 0.0
     agent: float = 0.0
     grading: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    tools: float = 0.0
 
     @property
     def total(self) -> float:
         return self.image + self.agent + self.grading
+
+
+def attempt_folder(instance_id: str, repeat: int) -> str:
+    """Where an attempt's logs are, relative to the output folder."""
+    return f"logs/{instance_id}" + (f"/repeat-{repeat + 1}" if repeat else "")
 
 
 class Count(Frozen):
@@ -52,6 +69,8 @@ class Attempt(Frozen):
     """One line of attempts.jsonl. `key` is a hash of the row and of what the agent is; a run is resumed by it."""
 
     instance_id: str
+    repeat: int = 0
+    """Which of several attempts at the task, from 0."""
     key: str
     agent: str
     model: str
@@ -66,6 +85,7 @@ class Attempt(Frozen):
     removed: tuple[RemovedChange, ...] = ()
     usage: Usage = Usage()
     steps: int = 0
+    oom_kills: int = 0
     seconds: Seconds = Seconds()
     retries: int = 0
     """How many phases failed for reasons of infrastructure and were done again in a fresh sandbox."""

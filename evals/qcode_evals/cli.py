@@ -1,18 +1,31 @@
 """`qcode-evals`: score an agent over the instances of a data set."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qcode_evals.agents import Agent
+    from qcode.app.wiring import RunOptions
     from qcode_evals.attempt import Attempt
+    from qcode_evals.controls import Controls
     from qcode_evals.dataset import Instance
+    from qcode_evals.scoring import Price
+
+COMMANDS = {
+    "compare": "say whether one run resolves more than another",
+    "official": "have a run's logs graded by the official swebench package too",
+}
+"""Further commands, each a module of the same name with a `main`; without one of them, a run is meant."""
 
 EPILOG = """\
+further commands (each has --help):
+{commands}
+
 examples:
+  qcode-evals --dataset instances.jsonl --agent gold --repeat 5 --workers 2 --out build/controls
   qcode-evals --dataset instances.jsonl --agent gold --out build/gold --expect-resolved all
   qcode-evals --dataset quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 2 --out build/quixbugs
   qcode-evals --dataset quixbugs.jsonl --agent qcode --out build/quixbugs --resume
@@ -29,13 +42,20 @@ def _positive(text: str) -> int:
     return value
 
 
+def _price(text: str) -> "Price":
+    from qcode_evals.scoring import Price
+
+    read, cached, written = map(float, text.split(","))
+    return Price(read, cached, written)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     top = argparse.ArgumentParser(
         prog="qcode-evals",
         description="Give every instance of a SWE-bench data set its own container, let the agent work on it, judge "
         "its patch in a fresh one, and write predictions.jsonl and report.json as SWE-bench does.",
-        epilog=EPILOG,
+        epilog=EPILOG.format(commands="\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--dataset", type=Path, required=True, metavar="FILE", help="instances, one JSON object a line")
@@ -44,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
         help="gold: the data set's own patches; empty: no patch, judged all the same; qcode: this agent",
     )  # fmt: skip
     top.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results and logs go")
-    top.add_argument("--workers", type=_positive, default=1, metavar="N", help="attempts at a time (default: 1)")
+    top.add_argument("--workers", type=_positive, default=1, metavar="N", help="sandboxes at a time (default: 1)")
+    top.add_argument("--repeat", type=_positive, default=1, metavar="N", help="attempts at each instance (default: 1)")
     top.add_argument("--instance", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     top.add_argument("--limit", type=_positive, metavar="N", help="only the first N")
     top.add_argument("--resume", action="store_true", help="keep what an earlier run into --out finished")
@@ -56,9 +77,16 @@ def parser() -> argparse.ArgumentParser:
     model = top.add_argument_group("the model of --agent qcode")
     model.add_argument("--model", metavar="NAME", help="as for qcode run")
     model.add_argument("--base-url", metavar="URL", help="as for qcode run")
-    model.add_argument("--tools", choices=["swe", "small"], help="tool set (default: what suits the model)")
+    model.add_argument(
+        "--requests", type=_positive, metavar="N", help="requests that are with it at a time (default: --workers)"
+    )
+    model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], help="tool set (default: what suits the model)")
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
+    model.add_argument(
+        "--price", type=_price, metavar="R,C,W",
+        help="of a million tokens read, read from the cache, and written: adds the cost to the summary",
+    )  # fmt: skip
     limits = top.add_argument_group("limits of one attempt of --agent qcode")
     limits.add_argument(
         "--max-turns", type=_positive, default=50, metavar="N", help="answers of the model (default: 50)"
@@ -76,15 +104,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from qcode.ui.sanitize import visible
     from qcode_sandbox.errors import SandboxError
 
-    args = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        return asyncio.run(_main(args))
+        if argv and argv[0] in COMMANDS:
+            return int(importlib.import_module(f"qcode_evals.{argv[0]}").main(argv[1:]))
+        args = parser().parse_args(argv)
+        try:
+            return asyncio.run(_main(args))
+        except KeyboardInterrupt:
+            print(f"qcode-evals: interrupted; what is finished is in {args.out}, --resume continues", file=sys.stderr)
+            return 130
     except (QcodeError, SandboxError) as error:
         print(f"qcode-evals: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(f"qcode-evals: interrupted; what is finished is in {args.out}, --resume continues", file=sys.stderr)
-        return 130
 
 
 async def _main(args: argparse.Namespace) -> int:
@@ -92,8 +124,12 @@ async def _main(args: argparse.Namespace) -> int:
 
     from qcode.cli.signals import cancel_on_signals
     from qcode_evals.boxes import open_box
+    from qcode_evals.controls import Controls
     from qcode_evals.dataset import load, select
     from qcode_evals.environment import Images
+    from qcode_evals.executors.local import LocalExecutor
+    from qcode_evals.making import Maker
+    from qcode_evals.plans import build
     from qcode_evals.progress import progress_for
     from qcode_evals.report import Results
     from qcode_evals.run import Run
@@ -101,19 +137,17 @@ async def _main(args: argparse.Namespace) -> int:
 
     instances = select(load(args.dataset), ids=tuple(args.instance), limit=args.limit)
     results = Results(args.out.absolute(), resume=args.resume)
-    progress = progress_for(len(instances), verbose=args.verbose)
-    agent = _agent(args, results.folder)
+    controls = Controls()
+    _announce(args, instances, controls)
+    progress = progress_for(len(instances) * args.repeat, verbose=args.verbose)
+    requests = args.requests or args.workers
+    agent = build(args.agent, _options(args, requests), requests=requests)
     try:
         with cancel_on_signals(asyncio.current_task()):
-            run = Run(
-                instances=instances,
-                agent=agent,
-                images=Images(await pip_settings(), on_build=progress.build),
-                open_box=open_box,
-                results=results,
-                progress=progress,
-                workers=args.workers,
-            )
+            images = Images(await pip_settings(), on_build=progress.build)
+            maker = Maker(agent, images, open_box, progress, results.folder)
+            executor = LocalExecutor(maker, args.workers)
+            run = Run(instances, agent, executor, results, progress, controls, args.repeat)
             try:
                 with progress:
                     attempts = await run.run()
@@ -123,56 +157,59 @@ async def _main(args: argparse.Namespace) -> int:
         raise KeyboardInterrupt from None
     finally:
         await agent.aclose()
-    return _summary(args, instances, attempts)
+    return _summary(args, instances, attempts, controls)
 
 
-def _agent(args: argparse.Namespace, folder: Path) -> "Agent":
-    from qcode_evals.agents import Empty, Gold
+def _options(args: argparse.Namespace, requests: int) -> "RunOptions":
+    from qcode.app.wiring import RunOptions
 
-    match args.agent:
-        case "gold":
-            return Gold()
-        case "empty":
-            return Empty()
-        case _:
-            from qcode.app.wiring import RunOptions
-            from qcode_evals.product import product
-
-            options = RunOptions(
-                repo=Path(),
-                model=args.model,
-                base_url=args.base_url,
-                tools=args.tools,
-                temperature=args.temperature,
-                seed=args.seed,
-                max_turns=args.max_turns,
-                max_tokens=args.max_tokens,
-                max_seconds=args.max_seconds,
-                slots=args.workers,
-                notice=lambda line: print(line, file=sys.stderr),
-            )
-            return product(options, folder)
+    return RunOptions(
+        repo=Path(),
+        model=args.model,
+        base_url=args.base_url,
+        tools=args.tools,
+        temperature=args.temperature,
+        seed=args.seed,
+        max_turns=args.max_turns,
+        max_tokens=args.max_tokens,
+        max_seconds=args.max_seconds,
+        slots=requests,
+        notice=_notice,
+    )
 
 
-def _summary(args: argparse.Namespace, instances: "Sequence[Instance]", attempts: "Sequence[Attempt]") -> int:
-    from collections import Counter
+def _notice(line: str) -> None:
+    print(line, file=sys.stderr)
 
-    from qcode.messages import Usage
+
+def _announce(args: argparse.Namespace, instances: "Sequence[Instance]", controls: "Controls") -> None:
+    """Say before it starts what a run of this size can show."""
+    from qcode_evals.controls import CONTROLS
+    from qcode_evals.statistics import FLIPS, smallest_difference
+
+    if args.agent in CONTROLS:
+        return
+    least = smallest_difference(len(instances))
+    shown = f"a difference of {least * 100:.0f} points or more" if least is not None else "no difference at all"
+    print(
+        f"{len(instances)} tasks: against another run over them this can show {shown} (at 5 %, in 4 of 5 cases, if "
+        f"{FLIPS:.0%} of the tasks differ between two runs anyway)\n{controls.summary(instances)}",
+        file=sys.stderr,
+    )
+
+
+def _summary(
+    args: argparse.Namespace, instances: "Sequence[Instance]", attempts: "Sequence[Attempt]", controls: "Controls"
+) -> int:
+    from qcode.ui.sanitize import visible
     from qcode_evals.attempt import Outcome
+    from qcode_evals.scoring import summary
 
-    outcomes = Counter(attempt.outcome for attempt in attempts)
-    resolved = outcomes[Outcome.RESOLVED]
-    print(f"{resolved} of {len(instances)} resolved: " + ", ".join(f"{n} {name}" for name, n in outcomes.most_common()))
-    usage = sum((attempt.usage for attempt in attempts), Usage())
-    if usage.requests:
-        print(
-            f"tokens: {usage.prompt_tokens:,} prompt ({usage.cached_tokens:,} cached), "
-            f"{usage.completion_tokens:,} written, in {usage.requests:,} requests"
-        )
-    print(f"seconds: {sum(attempt.seconds.total for attempt in attempts):,.1f} in all attempts; results: {args.out}")
+    for line in [*summary(attempts, price=args.price), controls.summary(instances), f"results: {args.out}"]:
+        print(visible(line))
     wrong = [a for a in attempts if args.expect_resolved and a.resolved is not (args.expect_resolved == "all")]
     for attempt in wrong:
         print(f"not as expected: {attempt.instance_id} is {attempt.outcome}", file=sys.stderr)
     if wrong:
         return 1
-    return 4 if outcomes[Outcome.INFRA_ERROR] else 0
+    return 4 if any(attempt.outcome is Outcome.INFRA_ERROR for attempt in attempts) else 0

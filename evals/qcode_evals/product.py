@@ -1,31 +1,62 @@
 """The product as an agent: the loop of `qcode run` in the instance's container, with one backend for all attempts."""
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
-from qcode.app.solve import Solve
-from qcode.app.wiring import Model, RunOptions, choose_model
+from qcode.app.solve import Outcome, Solve
+from qcode.app.wiring import SCRIPTED, Model, RunOptions, choose_model
+from qcode.config.paths import cache_dir
 from qcode.errors import BackendError
-from qcode_evals.agents import OpenBox, Prediction
+from qcode.events import AssistantDone, Event, ToolFinished
+from qcode.models.store import resolve
+from qcode_evals.agents import OpenBox, Place, Prediction
 from qcode_evals.dataset import Instance
+from qcode_evals.inflight import Limited
 from qcode_sandbox.errors import SandboxError
 from qcode_tools.toolsets import build_toolset
 
 
+@dataclass
+class _Spent:
+    """Seconds of an attempt, summed over its events: what the model read, what it wrote, what tools took."""
+
+    prefill: float = 0.0
+    decode: float = 0.0
+    tools: float = 0.0
+    oom_kills: int = 0
+
+    def add(self, event: Event) -> None:
+        match event:
+            case AssistantDone(seconds=seconds, first_token_s=first):
+                reading = min(first if first is not None else 0.0, seconds)
+                self.prefill += reading
+                self.decode += seconds - reading
+            case ToolFinished(result=result, seconds=seconds):
+                self.tools += seconds
+                self.oom_kills += bool(result.extra.get("oom_killed"))
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
-    """qcode. Session logs go to `folder`/logs/<instance>/. All attempts send the same first part of the prompt to the
-    one backend, which keeps it cached between them."""
+    """qcode. All attempts send the same first part of the prompt to the one backend, which keeps it cached between
+    them; a scripted model begins anew with each."""
 
     chosen: Model
-    limits: Limits
-    folder: Path
+    options: RunOptions
+    file: str = ""
+    """Name and size of the model's file, which hold its quantisation; "" where a server has it."""
+    limits: Limits = field(init=False)
     name: str = "qcode"
     grades_empty: bool = False
+
+    def __post_init__(self) -> None:
+        options = self.options
+        limits = Limits(max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds)
+        object.__setattr__(self, "limits", limits)
 
     @property
     def model(self) -> str:
@@ -34,9 +65,11 @@ class Product:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Engine, tools, sampling and limits."""
+        """Engine, model file, tools, sampling and limits."""
+        info = self.chosen.backend.info
         return {
-            "engine": self.chosen.backend.info.engine,
+            "engine": info.engine,
+            "file": self.file,
             "toolset": self.chosen.toolset,
             "sampling": self.chosen.sampling.model_dump(mode="json"),
             "max_turns": self.limits.max_turns,
@@ -44,43 +77,74 @@ class Product:
             "max_seconds": self.limits.max_seconds,
         }
 
-    async def solve(self, instance: Instance, open_box: OpenBox) -> Prediction:
+    async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Give it the problem statement, and nothing else of the row. Raises: SandboxError, BackendError."""
+        chosen = self._model(place.repeat)
         solve = Solve(
             task=instance.problem_statement,
-            backend=self.chosen.backend,
+            backend=chosen.backend,
             open_sandbox=open_box,
             sandbox_name="docker",
-            toolset=build_toolset(self.chosen.toolset),
-            profile=PROFILES[self.chosen.toolset],
+            toolset=build_toolset(chosen.toolset),
+            profile=PROFILES[chosen.toolset],
             limits=self.limits,
-            sampling=self.chosen.sampling,
+            sampling=chosen.sampling,
             cwd=Path(instance.environment.workdir),
-            session_dir=self.folder / "logs" / instance.instance_id,
+            session_dir=place.folder,
         )
+        spent = _Spent()
         async with aclosing(solve.events()) as events:
-            async for _ in events:
-                pass
+            async for event in events:
+                spent.add(event)
         outcome = solve.outcome
         assert outcome is not None, "a run that was read to its end has an outcome"
         if isinstance(outcome.error, SandboxError | BackendError):
             raise outcome.error
-        return Prediction(
-            patch=outcome.patch,
-            stop_reason=outcome.reason.value,
-            limited=outcome.reason.is_limit,
-            error=str(outcome.error) if outcome.error is not None else "",
-            usage=outcome.usage,
-            steps=outcome.steps,
-            trajectory=outcome.session,
-        )
+        return _prediction(outcome, spent)
+
+    def _model(self, repeat: int) -> Model:
+        chosen = choose_model(self.options) if (self.options.model or "").startswith(SCRIPTED) else self.chosen
+        seed = chosen.sampling.seed
+        if seed is None or not repeat:
+            return chosen
+        return replace(chosen, sampling=chosen.sampling.model_copy(update={"seed": seed + repeat}))
 
     async def aclose(self) -> None:
         """End the backend."""
         await self.chosen.backend.aclose()
 
 
-def product(options: RunOptions, folder: Path) -> Product:
-    """Start the model that the options ask for. Raises: ConfigError, ModelFileError."""
-    limits = Limits(max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds)
-    return Product(choose_model(options), limits, folder)
+def _prediction(outcome: Outcome, spent: _Spent) -> Prediction:
+    return Prediction(
+        patch=outcome.patch,
+        stop_reason=outcome.reason.value,
+        limited=outcome.reason.is_limit,
+        error=str(outcome.error) if outcome.error is not None else "",
+        usage=outcome.usage,
+        steps=outcome.steps,
+        prefill_s=round(spent.prefill, 3),
+        decode_s=round(spent.decode, 3),
+        tools_s=round(spent.tools, 3),
+        oom_kills=spent.oom_kills,
+        trajectory=outcome.session,
+    )
+
+
+def product(options: RunOptions, *, requests: int) -> Product:
+    """Start the model that the options ask for; at most `requests` of all attempts are with it at a time.
+
+    Raises: ConfigError, ModelFileError.
+    """
+    chosen = choose_model(options)
+    limited = replace(chosen, backend=Limited(chosen.backend, requests))
+    info = chosen.backend.info
+    return Product(
+        limited,
+        options,
+        _file(info.model if options.model is None else options.model) if info.engine == "llama.cpp" else "",
+    )
+
+
+def _file(model: str) -> str:
+    path = resolve(model).path
+    return f"{path.name} {path.stat().st_size}"

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.environment import Layer
+from qcode_evals.making import title
+from qcode_evals.statistics import wilson
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
 _REASON_WIDTH = 160
+_PHASES = ("image", "agent", "grading")
+_SHOWN = 10
+"""Running attempts that the table shows, longest first."""
 
 
 class Progress(Protocol):
@@ -26,11 +31,11 @@ class Progress(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def phase(self, instance_id: str, name: str) -> None:
-        """An instance enters a phase: image, agent, grading."""
+    def phase(self, attempt: str, name: str) -> None:
+        """An attempt enters a phase: image, agent, grading."""
         ...
 
-    def retry(self, instance_id: str, phase: str, why: str) -> None:
+    def retry(self, attempt: str, phase: str, why: str) -> None:
         """The infrastructure failed in a phase, which is done once more."""
         ...
 
@@ -51,7 +56,7 @@ def _one_line(text: str) -> str:
 def describe(attempt: Attempt) -> str:
     """An attempt in one line, safe for a terminal."""
     seconds = attempt.seconds
-    parts = [f"{attempt.instance_id} {attempt.outcome}"]
+    parts = [f"{title(attempt.instance_id, attempt.repeat)} {attempt.outcome}"]
     parts.append(
         f"{seconds.total:.1f} s (image {seconds.image:.1f}, agent {seconds.agent:.1f}, tests {seconds.grading:.1f})"
     )
@@ -84,14 +89,14 @@ class Lines:
     ) -> None:
         return
 
-    def phase(self, instance_id: str, name: str) -> None:
+    def phase(self, attempt: str, name: str) -> None:
         """Said only with `verbose`: the finished line has the time of every phase."""
         if self._verbose:
-            self._say(f"{instance_id}: {name} …")
+            self._say(f"{attempt}: {name} …")
 
-    def retry(self, instance_id: str, phase: str, why: str) -> None:
+    def retry(self, attempt: str, phase: str, why: str) -> None:
         """Always said: it is what is wrong with this machine."""
-        self._say(_one_line(f"{instance_id}: {phase} failed, once more: {why}"))
+        self._say(_one_line(f"{attempt}: {phase} failed, once more: {why}"))
 
     def build(self, layer: Layer, name: str, line: str) -> None:
         """That a build that may take a minute began is always said, the lines of all builds only with `verbose`."""
@@ -118,7 +123,8 @@ class Table:
     def __init__(self, total: int) -> None:
         self._total = total
         self._outcomes: Counter[Outcome] = Counter()
-        self._running: dict[str, tuple[str, float]] = {}
+        self._running: dict[str, tuple[str, float, float]] = {}
+        """Phase, when it began, when the attempt began."""
         self._last_line = ""
         self._live: Live | None = None
 
@@ -138,13 +144,14 @@ class Table:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def phase(self, instance_id: str, name: str) -> None:
+    def phase(self, attempt: str, name: str) -> None:
         """Show it among the running."""
-        self._running[instance_id] = (name, time.monotonic())
+        since = self._running.get(attempt, ("", 0.0, time.monotonic()))[2]
+        self._running[attempt] = (name, time.monotonic(), since)
 
-    def retry(self, instance_id: str, phase: str, why: str) -> None:
+    def retry(self, attempt: str, phase: str, why: str) -> None:
         """Leave a line above the table."""
-        self._print(_one_line(f"{instance_id}: {phase} failed, once more: {why}"), style="yellow")
+        self._print(_one_line(f"{attempt}: {phase} failed, once more: {why}"), style="yellow")
 
     def build(self, layer: Layer, name: str, line: str) -> None:
         """Show the last line of the builds."""
@@ -152,7 +159,7 @@ class Table:
 
     def done(self, attempt: Attempt, *, earlier: bool = False) -> None:
         """Count it, and leave its line above the table."""
-        self._running.pop(attempt.instance_id, None)
+        self._running.pop(title(attempt.instance_id, attempt.repeat), None)
         self._outcomes[attempt.outcome] += 1
         style = {Outcome.RESOLVED: "green", Outcome.INFRA_ERROR: "red"}.get(attempt.outcome, "")
         self._print(describe(attempt) + ("  (earlier)" if earlier else ""), style=style)
@@ -169,19 +176,42 @@ class Table:
         from rich.table import Table as Grid
         from rich.text import Text
 
-        finished = self._outcomes.total()
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common())
-        grid = Grid.grid(padding=(0, 2))
         now = time.monotonic()
-        for instance_id, (name, since) in sorted(self._running.items(), key=lambda entry: entry[1][1]):
-            grid.add_row(Text(instance_id), Text(name), Text(f"{now - since:.0f} s", justify="right"))
+        finished = self._outcomes.total()
+        judged = sum(count for outcome, count in self._outcomes.items() if outcome.counts)
+        resolved = wilson(self._outcomes[Outcome.RESOLVED], judged)
         head = Grid.grid(padding=(0, 2))
-        text = f"{finished} of {self._total} finished" + (f": {counts}" if counts else "")
-        head.add_row(ProgressBar(total=self._total, completed=finished, width=30), Text(text))
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common())
+        head.add_row(
+            Text("finished"),
+            ProgressBar(total=self._total, completed=finished, width=30),
+            Text(f"{finished} of {self._total}"),
+        )
+        head.add_row(
+            Text("resolved"),
+            ProgressBar(total=max(judged, 1), completed=self._outcomes[Outcome.RESOLVED], width=30),
+            Text(str(resolved) if judged else "nothing judged yet"),
+        )
+        for phase in _PHASES:
+            working = sum(name == phase for name, _, _ in self._running.values())
+            head.add_row(
+                Text(phase),
+                ProgressBar(total=max(len(self._running), 1), completed=working, width=30),
+                Text(f"{working} at work"),
+            )
+        grid = Grid.grid(padding=(0, 2))
+        longest = sorted(self._running.items(), key=lambda entry: entry[1][2])
+        for attempt, (name, since, begun) in longest[:_SHOWN]:
+            grid.add_row(
+                Text(attempt), Text(f"{name} {now - since:.0f} s"), Text(f"{now - begun:.0f} s", justify="right")
+            )
+        more = f"and {len(longest) - _SHOWN} more" if len(longest) > _SHOWN else ""
+        last = self._last_line if self._running else ""
         return Group(
             head,
+            Text(counts, style="dim"),
             grid,
-            Text(self._last_line if self._running else "", style="dim", overflow="ellipsis", no_wrap=True),
+            Text(more or last, style="dim", overflow="ellipsis", no_wrap=True),
         )
 
 

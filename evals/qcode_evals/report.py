@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from qcode.errors import ConfigError, QcodeError
 from qcode.models.atomic import replacing
-from qcode_evals.attempt import Attempt, Outcome
+from qcode_evals.attempt import Attempt, Outcome, attempt_folder
 from qcode_evals.grading import Grade, Split
+from qcode_evals.making import Made
 
 ATTEMPTS = "attempts.jsonl"
 PREDICTIONS = "predictions.jsonl"
@@ -94,7 +95,8 @@ def instance_report(attempt: Attempt, patch: str, grade: Grade | None) -> dict[s
 
 
 def run_report(ids: Sequence[str], attempts: Iterable[Attempt], submitted: set[str]) -> dict[str, Any]:
-    """What SWE-bench writes about a run. An attempt without a prediction is incomplete, whatever its cause."""
+    """What SWE-bench writes about a run, in which nothing tells a row that is no task from one that was not tried. An
+    attempt without a prediction is incomplete, whatever its cause."""
     by_id = {attempt.instance_id: attempt for attempt in attempts}
     done = {name: by_id[name] for name in ids if name in by_id and name in submitted}
     errors = {name for name, attempt in done.items() if attempt.outcome in _ERRORS}
@@ -129,7 +131,7 @@ class Results:
         """Make the folder; without `resume` it must not hold results yet. Raises: ConfigError."""
         self.folder = folder
         self._patches: dict[str, str] = {}
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[tuple[int, str], Attempt] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not resume and (folder / ATTEMPTS).exists():
@@ -143,56 +145,70 @@ class Results:
                     attempt = Attempt.model_validate_json(json.dumps(line))
                 except ValidationError:
                     continue
-                self._attempts[attempt.instance_id] = attempt
+                self._attempts[attempt.repeat, attempt.instance_id] = attempt
         except OSError as error:
             raise ConfigError(f"cannot write to {folder}: {error.strerror}") from None
 
-    def finished(self, instance_id: str, key: str) -> Attempt | None:
+    def finished(self, instance_id: str, repeat: int, key: str) -> Attempt | None:
         """An earlier attempt with the same key that need not be done again."""
-        attempt = self._attempts.get(instance_id)
-        if attempt is None or attempt.key != key or attempt.outcome is Outcome.INFRA_ERROR:
+        attempt = self._attempts.get((repeat, instance_id))
+        if attempt is None or attempt.key != key or not attempt.outcome.counts:
             return None
-        return attempt if instance_id in self._patches else None
+        return attempt if repeat or instance_id in self._patches else None
 
-    def instance_folder(self, instance_id: str) -> Path:
-        """Where the logs of an instance are."""
-        return self.folder / "logs" / instance_id
-
-    def add(self, attempt: Attempt, *, patch: str | None, grade: Grade | None) -> None:
-        """Write down a finished attempt; `patch` is None if it never came to one. Raises: ResultsError."""
-        with _writing(self.folder):
-            self._add(attempt, patch, grade)
-
-    def _add(self, attempt: Attempt, patch: str | None, grade: Grade | None) -> None:
-        folder = self.instance_folder(attempt.instance_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._patches.pop(attempt.instance_id, None)
-        if patch is not None:
-            self._patches[attempt.instance_id] = patch
-            _replace(folder / "patch.diff", patch)
-            _append(self.folder / PREDICTIONS, prediction_line(attempt, patch))
-        if grade is not None:
-            _replace(folder / "test_output.txt", grade.log)
-        _replace(folder / "report.json", json.dumps(instance_report(attempt, patch or "", grade), indent=4) + "\n")
-        _append(self.folder / ATTEMPTS, attempt.model_dump(mode="json"))
-        self._attempts[attempt.instance_id] = attempt
-
-    def finish(self, ids: Sequence[str]) -> dict[str, Any]:
-        """Write report.json, and each file once more with one line an instance: those of `ids` in their order, then
-        what earlier runs into this folder made of others.
+    def add(self, made: Made) -> None:
+        """Write down a finished attempt: its line in attempts.jsonl comes last, and says that the rest is there.
 
         Raises: ResultsError.
         """
-        ids = list(dict.fromkeys([*ids, *self._attempts]))
-        attempts = [self._attempts[name] for name in ids if name in self._attempts]
+        with _writing(self.folder):
+            self._add(made)
+
+    def _add(self, made: Made) -> None:
+        attempt, patch = made.attempt, made.patch
+        folder = self.folder / attempt_folder(attempt.instance_id, attempt.repeat)
+        folder.mkdir(parents=True, exist_ok=True)
+        if made.trajectory is not None:
+            name, data = made.trajectory
+            _replace(folder / name, data.decode("utf-8", "surrogateescape"))
+            attempt = attempt.model_copy(update={"trajectory": str((folder / name).relative_to(self.folder))})
+        if patch is not None:
+            _replace(folder / "patch.diff", patch)
+        if made.grade is not None:
+            _replace(folder / "test_output.txt", made.grade.log)
+        text = json.dumps(instance_report(attempt, patch or "", made.grade), indent=4) + "\n"
+        _replace(folder / "report.json", text)
+        if attempt.repeat == 0:
+            self._patches.pop(attempt.instance_id, None)
+            if patch is not None:
+                self._patches[attempt.instance_id] = patch
+                _append(self.folder / PREDICTIONS, prediction_line(attempt, patch))
+        _append(self.folder / ATTEMPTS, attempt.model_dump(mode="json"))
+        self._attempts[attempt.repeat, attempt.instance_id] = attempt
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All that are in the folder."""
+        return list(self._attempts.values())
+
+    def finish(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Write report.json, and each file once more with one line an attempt: those of `ids` in their order, then
+        what earlier runs into this folder made of others. SWE-bench's files hold the first attempt at each.
+
+        Raises: ResultsError.
+        """
+        ids = list(dict.fromkeys([*ids, *(name for _, name in self._attempts)]))
+        order = {name: index for index, name in enumerate(ids)}
+        ordered = sorted(self._attempts.values(), key=lambda attempt: (attempt.repeat, order[attempt.instance_id]))
+        first = [attempt for attempt in ordered if attempt.repeat == 0]
         lines = [
             prediction_line(attempt, self._patches[attempt.instance_id])
-            for attempt in attempts
+            for attempt in first
             if attempt.instance_id in self._patches
         ]
-        report = run_report(ids, attempts, set(self._patches))
+        report = run_report(ids, first, set(self._patches))
         with _writing(self.folder):
             _replace(self.folder / PREDICTIONS, "".join(json.dumps(line) + "\n" for line in lines))
-            _replace(self.folder / ATTEMPTS, "".join(attempt.model_dump_json() + "\n" for attempt in attempts))
+            _replace(self.folder / ATTEMPTS, "".join(attempt.model_dump_json() + "\n" for attempt in ordered))
             _replace(self.folder / REPORT, json.dumps(report, indent=4) + "\n")
         return report

@@ -7,6 +7,7 @@ import pytest
 from qcode.errors import ConfigError
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.grading import Grade, Split, Verdict
+from qcode_evals.making import Made
 from qcode_evals.report import Results
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -31,11 +32,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def filled(folder: Path) -> Results:
     results = Results(folder, resume=False)
     good = Grade(Verdict.RESOLVED, "", log="the log\n", fail_to_pass=Split(["t1"]), pass_to_pass=Split(["t2"]))
-    results.add(attempt("c", Outcome.EMPTY_PATCH), patch="", grade=None)
-    results.add(attempt("a", Outcome.RESOLVED), patch="diff a\n", grade=good)
-    results.add(attempt("b", Outcome.AGENT_LIMIT), patch="diff b\n", grade=Grade(Verdict.UNRESOLVED, "no"))
-    results.add(attempt("d", Outcome.PATCH_FAILED), patch="junk", grade=Grade(Verdict.PATCH_FAILED, "no"))
-    results.add(attempt("e", Outcome.INFRA_ERROR, reason="engine gone"), patch=None, grade=None)
+    results.add(Made(attempt("c", Outcome.EMPTY_PATCH), "", None))
+    results.add(Made(attempt("a", Outcome.RESOLVED), "diff a\n", good))
+    results.add(Made(attempt("b", Outcome.AGENT_LIMIT), "diff b\n", Grade(Verdict.UNRESOLVED, "no")))
+    results.add(Made(attempt("d", Outcome.PATCH_FAILED), "junk", Grade(Verdict.PATCH_FAILED, "no")))
+    results.add(Made(attempt("e", Outcome.INFRA_ERROR, reason="engine gone"), None, None))
     return results
 
 
@@ -89,12 +90,12 @@ def test_a_killed_run_is_continued(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--resume"):
         Results(tmp_path, resume=False)
     again = Results(tmp_path, resume=True)
-    assert again.finished("a", "k") is not None
-    assert again.finished("a", "another key") is None
-    assert again.finished("e", "k") is None, "what failed for the infrastructure is done again"
-    assert again.finished("f", "k") is None
-    again.add(attempt("f", Outcome.UNRESOLVED), patch="diff f\n", grade=None)
-    again.add(attempt("e", Outcome.RESOLVED), patch="diff e\n", grade=None)
+    assert again.finished("a", 0, "k") is not None
+    assert again.finished("a", 0, "another key") is None
+    assert again.finished("e", 0, "k") is None, "what failed for the infrastructure is done again"
+    assert again.finished("f", 0, "k") is None
+    again.add(Made(attempt("f", Outcome.UNRESOLVED), "diff f\n", None))
+    again.add(Made(attempt("e", Outcome.RESOLVED), "diff e\n", None))
     report = again.finish(IDS)
     assert report["resolved_ids"] == ["a", "e"]
     assert report["infra_failure_ids"] == []
@@ -105,7 +106,7 @@ def test_a_killed_run_is_continued(tmp_path: Path) -> None:
 def test_a_run_over_some_instances_keeps_the_others(tmp_path: Path) -> None:
     filled(tmp_path).finish(IDS)
     again = Results(tmp_path, resume=True)
-    again.add(attempt("f", Outcome.RESOLVED), patch="diff f\n", grade=None)
+    again.add(Made(attempt("f", Outcome.RESOLVED), "diff f\n", None))
     assert again.finish(["f"])["resolved_ids"] == ["a", "f"]
     assert {line["instance_id"] for line in lines(tmp_path / "attempts.jsonl")} == set(IDS)
 

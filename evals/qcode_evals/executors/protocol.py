@@ -1,0 +1,14 @@
+"""The seam between a run and the machines that make its attempts."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from qcode_evals.making import Job, Made
+
+
+class Executor(Protocol):
+    """Makes attempts, some at a time."""
+
+    def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
+        """Every job's attempt, as they are done. Closing the generator stops the rest and leaves no container."""
+        ...

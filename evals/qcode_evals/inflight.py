@@ -1,0 +1,34 @@
+"""A backend that lets so many requests through at a time: sandboxes may be many more than what a server batches."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from qcode.messages import Assistant
+from qcode.model import Backend, BackendInfo, Delta, Request
+
+
+class Limited:
+    """Implements `Backend` over another one."""
+
+    def __init__(self, backend: Backend, requests: int) -> None:
+        self._backend = backend
+        self._room = asyncio.Semaphore(requests)
+
+    @property
+    def info(self) -> BackendInfo:
+        return self._backend.info
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
+        """As the backend's, once there is room."""
+        async with self._room, aclosing(self._backend.stream(request)) as events:
+            async for event in events:
+                yield event
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """As the backend's; counting is not limited."""
+        return await self._backend.count_tokens(request)
+
+    async def aclose(self) -> None:
+        """Close the backend."""
+        await self._backend.aclose()
