@@ -59,13 +59,21 @@ async def open_namespaces(spec: BubblewrapSpec, way_out: Path | None) -> AsyncIt
 
 
 def _user_outside(bound: Bound | None) -> tuple[int, int] | None:
-    """Whom the sandbox's user is to the host; None: the user of this process, who is not root."""
-    if os.geteuid() != 0:
+    """Whom the sandbox's user is to the host; None: who this process is, because it is not root or root only in a
+    namespace that knows nobody else."""
+    if os.geteuid() != 0 or not _is_known(_FIRST_UID):
         return None
     if bound:
         return bound.uid, bound.gid
     number = _FIRST_UID + secrets.randbelow(_UIDS)
     return number, number
+
+
+def _is_known(uid: int) -> bool:
+    """Whether this process's user namespace has a number (user_namespaces(7))."""
+    lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    ranges = [list(map(int, line.split())) for line in lines]
+    return any(first <= uid < first + count for first, _, count in ranges)
 
 
 class BubblewrapEngine:
