@@ -80,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--requests", type=_positive, metavar="N", help="requests that are with it at a time (default: --workers)"
     )
-    model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], help="tool set (default: what suits the model)")
+    model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
+                       help="as for qcode run")  # fmt: skip
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument(

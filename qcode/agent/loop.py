@@ -73,6 +73,7 @@ class Agent:
         self._trial = Trial()
         self._attempts = Attempts()
         self._aborted: QcodeError | SandboxError | None = None
+        self._task = ""
 
     def abort(self, turn: "asyncio.Task[TurnFinished]", error: QcodeError | SandboxError) -> None:
         """End the running turn with this error: what it needs has failed elsewhere."""
@@ -121,6 +122,7 @@ class Agent:
         return end(reason)
 
     async def _begin(self, text: str, emit: Emit) -> None:
+        self._task = text
         if self._profile.mentions:
             sandbox = await self._sandbox()
             await self._trial.prepare(text, named_paths(text), sandbox)
@@ -208,7 +210,9 @@ class Agent:
         objection = self._foreseen.pop(call.id, None) or (check.objection() if ends else None)
         if objection is None:
             context = ToolContext(
-                sandbox=await self._sandbox(), emit=lambda text: emit(ToolOutput(call_id=call.id, text=text))
+                sandbox=await self._sandbox(),
+                emit=lambda text: emit(ToolOutput(call_id=call.id, text=text)),
+                task=self._task,
             )
             run = partial(self._toolset.run, call.id, call.name, call.arguments, context)
             result = await self._trial.around(call, effect, run, context.sandbox)

@@ -35,6 +35,8 @@ _SAY_THEN_CHANGE = (
 
 PROFILES = {
     "swe": Profile(toolset="swe", prompt="swe.md"),
+    "qwen-code": Profile(toolset="qwen-code", prompt="qwen-code.md"),
+    "minimal": Profile(toolset="minimal", prompt="minimal.md"),
     "small": Profile(
         toolset="small",
         prompt="small.md",

@@ -15,19 +15,18 @@ from qcode.config.paths import cache_dir, state_dir
 from qcode.model import Backend, Sampling
 from qcode_sandbox.choice import choose
 from qcode_sandbox.protocol import Sandbox
-from qcode_tools.toolsets import build_toolset
+from qcode_tools.toolsets import ToolsetName, build_toolset
 
 if TYPE_CHECKING:
     from qcode.models.card import ModelCard
 
-ANSWER_TOKENS = {"swe": 16_384, "small": 1_024}
+ANSWER_TOKENS = {"swe": 16_384, "small": 1_024, "qwen-code": 16_384, "minimal": 16_384}
 """The most that one answer may be, by tool set: a small model that writes more has lost its way."""
 
 SMALLEST_WINDOW = 16_000
 """Tokens: a server that gives less cuts or refuses a task's second or third file."""
 
 SCRIPTED = "scripted:"
-ToolsetName = Literal["swe", "small"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ def wire(task: str, options: RunOptions) -> Solve:
         backend=chosen.backend,
         open_sandbox=lambda: _open_sandbox(options, sandbox),
         sandbox_name=sandbox,
-        toolset=build_toolset(chosen.toolset),
+        toolset=build_toolset(chosen.toolset, cache=cache_dir()),
         profile=PROFILES[chosen.toolset],
         limits=Limits(max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds),
         sampling=chosen.sampling,

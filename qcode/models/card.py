@@ -148,7 +148,7 @@ class ModelCard(Frozen):
     sampling: dict[Mode, Sampling] = Field(min_length=1)
     default_mode: Mode = Mode.NON_THINKING
     dialect: Literal["qwen3_coder", "hermes"]
-    toolset: Literal["swe", "small"] = "swe"
+    toolset: Literal["swe", "small", "qwen-code", "minimal"] = "swe"
     gguf: Gguf
 
     @property

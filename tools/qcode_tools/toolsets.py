@@ -8,7 +8,6 @@ from qcode_tools.cap import DEFAULT_CAP
 from qcode_tools.sets import minimal, qwen_code, small, swe
 from qcode_tools.sets.base import State
 from qcode_tools.spec import Tool
-from qcode_tools.symbols.tool import Symbols
 from qcode_tools.toolset import Aliases, Toolset
 
 ToolsetName = Literal["swe", "small", "qwen-code", "minimal"]
@@ -29,5 +28,4 @@ def build_toolset(name: str, *, cap: int = DEFAULT_CAP, cache: Path | None = Non
     """A fresh set for one session. `cap` is the most characters of a result; in the folder `cache` is kept what was
     found out about source files, None to keep nothing. Raises: KeyError for an unknown name."""
     tools, aliases = _SETS[name]
-    symbols = Symbols(None if cache is None else cache / "symbols.sqlite")
-    return Toolset(tools(State(cap - _ROOM_FOR_WORDS, symbols)), aliases=aliases, cap=cap)
+    return Toolset(tools(State(cap - _ROOM_FOR_WORDS, cache)), aliases=aliases, cap=cap)

@@ -3,8 +3,10 @@
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,19 +16,29 @@ from qcode_tools.edit import Editor
 from qcode_tools.history import EditHistory
 from qcode_tools.jobs import Jobs
 from qcode_tools.spec import Effect, ToolContext, ToolOutput, ToolSpec
-from qcode_tools.symbols.tool import Symbols
 from qcode_tools.toolset import Check, FunctionTool
 from qcode_tools.view import view
 
+if TYPE_CHECKING:
+    from qcode_tools.symbols.tool import Symbols
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class State:
-    """What the tools of one session remember. `view_limit` is in characters."""
+    """What the tools of one session remember. `view_limit` is in characters; in the folder `cache` is kept what was
+    found out about source files, None to keep nothing."""
 
     view_limit: int
-    symbols: Symbols
+    cache: Path | None = None
     history: EditHistory = field(default_factory=EditHistory)
     jobs: Jobs = field(default_factory=Jobs)
+
+    @cached_property
+    def symbols(self) -> "Symbols":
+        # Few sessions look up symbols, and every one would pay for the import.
+        from qcode_tools.symbols.tool import Symbols
+
+        return Symbols(None if self.cache is None else self.cache / "symbols.sqlite")
 
     def editor(self, ctx: ToolContext, *, guarded: bool = False, undoable: bool = False) -> Editor:
         return Editor(ctx.sandbox, self.history, guarded=guarded, undoable=undoable)
