@@ -47,8 +47,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1 (default: $QCODE_BASE_URL); its key is "
         "taken from $QCODE_API_KEY",
     )
-    model.add_argument("--tools", choices=["swe", "small"], help="tool set (default: what suits the model)")
-    model.add_argument("--context", type=_positive, metavar="N", help="window of the in-process engine in tokens")
+    model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
+                       help="swe, small, qwen-code or minimal (default: what suits the model)")  # fmt: skip
+    model.add_argument("--context", type=_positive, metavar="N", help="window in tokens, of the in-process engine or "
+                       "asked of Ollama")  # fmt: skip
+    model.add_argument("--small-context", action="store_true", help="work also with a server whose window is below "
+                       "16k tokens")  # fmt: skip
+    thinking = model.add_mutually_exclusive_group()
+    thinking.add_argument("--think", action="store_true", default=None, help="let a model that can do both think "
+                          "before it answers (also: /think in the task)")  # fmt: skip
+    thinking.add_argument("--no-think", action="store_false", dest="think", default=None, help="… or not (/no_think)")
+    model.add_argument("--thinking-budget", type=_positive, metavar="N", help="tokens that it may think at most")
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument("--no-constrain", action="store_true", help="let the engine write malformed calls too")
@@ -101,6 +110,9 @@ async def _main(args: argparse.Namespace) -> int:
         base_url=args.base_url,
         tools=args.tools,
         context=args.context,
+        small_context=args.small_context,
+        think=args.think,
+        thinking_budget=args.thinking_budget,
         temperature=args.temperature,
         seed=args.seed,
         constrain=not args.no_constrain,
@@ -109,7 +121,7 @@ async def _main(args: argparse.Namespace) -> int:
         max_turns=args.max_turns,
         max_tokens=args.max_tokens,
         max_seconds=args.max_seconds,
-        notice=_notice,
+        notice=notice,
     )
     if args.patch_out is not None and not args.patch_out.absolute().parent.is_dir():
         from qcode.errors import ConfigError
@@ -142,7 +154,8 @@ def _printer(output: str):  # type: ignore[no-untyped-def]
     return lambda event: None
 
 
-def _notice(line: str) -> None:
+def notice(line: str) -> None:
+    """A line for the user, beside what the command gives out."""
     from qcode.ui.sanitize import visible
 
     print(f"qcode: {visible(line)}", file=sys.stderr, flush=True)
