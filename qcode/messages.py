@@ -1,5 +1,6 @@
 """The conversation as data: what is stored, replayed and rendered into a prompt."""
 
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,9 @@ class Usage(Frozen):
     completion_tokens: int = 0
     requests: int = 0
     recoveries: int = 0
-    """How many malformed tool calls the codec repaired."""
+    """How often something in the form of a call was repaired."""
+    recovered: dict[str, int] = {}
+    """The same by kind (qcode.codec.Recovery)."""
     stopped_calls: int = 0
     """Calls that were stopped while they were written, because they could no longer succeed."""
 
@@ -33,6 +36,7 @@ class Usage(Frozen):
             completion_tokens=self.completion_tokens + other.completion_tokens,
             requests=self.requests + other.requests,
             recoveries=self.recoveries + other.recoveries,
+            recovered=dict(Counter(self.recovered) + Counter(other.recovered)),
             stopped_calls=self.stopped_calls + other.stopped_calls,
         )
 

@@ -8,6 +8,7 @@ from qcode.events import (
     ArgumentDone,
     EngineRestarted,
     PrefillProgress,
+    Recovered,
     Retrying,
     TextDelta,
     ThinkingDelta,
@@ -16,7 +17,9 @@ from qcode.events import (
 from qcode.messages import Assistant, Frozen, Message
 from qcode_tools.spec import ToolSpec
 
-Delta = PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | ArgumentDone | Retrying | EngineRestarted
+Delta = (
+    PrefillProgress | TextDelta | ThinkingDelta | ToolCallDelta | ArgumentDone | Recovered | Retrying | EngineRestarted
+)
 """What a backend yields before its one Assistant message. After EngineRestarted or Retrying the answer starts again
 from nothing: a reader drops the deltas it has seen of it."""
 

@@ -20,7 +20,7 @@ UNFINISHED = "You were stopped there, so the rest of the call was not read."
 
 
 class Precheck:
-    """Watches one answer: `see` every delta, ask `failed` after it, `settle` it at the end; entered while it is written.
+    """Watches one answer: `see` every delta, ask `failed` after it, `settle` at the end; entered while it is written.
 
     What an argument means is looked up beside the stream, which never waits for it. A call behind one that may change
     something is left alone: it is meant for what will be there then.

@@ -75,6 +75,7 @@ def result_object(outcome: Outcome, *, applied: bool, failures: list[str]) -> st
                 "completion_tokens": usage.completion_tokens,
                 "requests": usage.requests,
                 "recoveries": usage.recoveries,
+                "recovered": usage.recovered,
                 "stopped_calls": usage.stopped_calls,
             },
             "seconds": outcome.seconds,

@@ -1,9 +1,11 @@
 """Puts one answer of a model together, from its raw text and from calls that a server parsed already."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from qcode import codec
 from qcode.codec import (
     ArgumentFinished,
     ArgumentText,
@@ -16,7 +18,7 @@ from qcode.codec import (
     Text,
     ThinkingText,
 )
-from qcode.events import ArgumentDone, TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.events import ArgumentDone, Recovered, TextDelta, ThinkingDelta, ToolCallDelta
 from qcode.messages import Assistant, Message, Stop, ToolCall, Usage
 from qcode.model import Delta, Request
 
@@ -92,7 +94,10 @@ class Answer:
             thinking="".join(self._thinking),
             tool_calls=calls,
             stop=Stop.TOOL_CALLS if calls and stop is Stop.END else stop,
-            usage=usage.model_copy(update={"recoveries": usage.recoveries + len(parsed.recoveries)}),
+            usage=usage
+            + Usage(
+                recoveries=len(parsed.recoveries), recovered=dict(Counter(kind.value for kind in parsed.recoveries))
+            ),
             problems=(*(problem.text for problem in parsed.problems), *self._problems),
         )
 
@@ -111,8 +116,10 @@ class Answer:
                     self.call(self._place_of(index), call)
                 case ThinkingText(text=text):
                     yield from self.thinking(text)
-                case _:
-                    pass  # Problems and recoveries: the parser's result has them all.
+                case codec.Recovered(kind=kind):
+                    yield Recovered(kind=kind.value)
+                case codec.Problem():
+                    pass  # The parser's result has them all.
 
     def _place_of(self, index: int) -> int:
         if index not in self._text_places:

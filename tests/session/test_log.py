@@ -15,6 +15,7 @@ from qcode.events import (
     Event,
     Feedback,
     Reason,
+    Recovered,
     Retrying,
     SessionStarted,
     StepStarted,
@@ -32,6 +33,7 @@ from qcode_tools.result import Status, ToolResult
 
 CALL = ToolCall(id="c1", name="bash", arguments={"command": "ls", "n": [1, None, {"ä": "\x1b"}]})
 RESULT = ToolResult(call_id="c1", name="bash", status=Status.OK, content="a\n", extra={"exit_code": 0})
+SPENT = Usage(prompt_tokens=5, recoveries=2, recovered={"tag_form": 2})
 EVENTS: list[Event] = [
     SessionStarted(
         session_id="s", qcode_version="1", started_at="2026-01-01T00:00:00+00:00", cwd="/r", model="m", engine="e",
@@ -41,7 +43,8 @@ EVENTS: list[Event] = [
     StepStarted(step=1),
     Retrying(attempt=1, wait_s=0.5, error="gone"),
     EngineRestarted(error="killed"),
-    AssistantDone(message=Assistant(text="I look.", tool_calls=(CALL,), usage=Usage(prompt_tokens=5)), seconds=0.1),
+    Recovered(kind="missing_opener"),
+    AssistantDone(message=Assistant(text="I look.", tool_calls=(CALL,), usage=SPENT), seconds=0.1),
     CallStopped(call=CALL, reason="no such file"),
     ToolStarted(call=CALL),
     ToolFinished(result=RESULT),
@@ -111,7 +114,7 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 def test_fold_is_the_conversation() -> None:
     assert fold(EVENTS) == (
         User(text="do it\n\x1b[31m"),
-        EVENTS[5].message,  # type: ignore[union-attr]
+        EVENTS[6].message,  # type: ignore[union-attr]
         Tool(result=RESULT),
         User(text="go on"),
         Assistant(text="done"),
@@ -127,7 +130,7 @@ def test_a_log_cut_anywhere_folds_to_a_history_without_open_calls(cut: int) -> N
 
 
 def test_a_call_that_a_crash_left_open_is_closed_as_cancelled() -> None:
-    history = fold([*EVENTS[:8], TurnStarted(text="again")])
+    history = fold([*EVENTS[:9], TurnStarted(text="again")])
     assert [type(m).__name__ for m in history] == ["User", "Assistant", "Tool", "User"]
     cancelled = history[2]
     assert isinstance(cancelled, Tool)
