@@ -33,7 +33,7 @@ class Lease:
         self._instruction = instruction
         self._notice = notice
         self._descriptor: int | None = None
-        self._said = ""
+        self._said: set[tuple[int, str]] = set()
 
     async def ready(self) -> Record:
         """Wait until the server answers, however long it loads, and say how far it is.
@@ -82,13 +82,13 @@ class Lease:
     def _say(self, record: Record | None) -> None:
         if record is None:
             return
-        doing = "starting" if record.phase is Phase.STARTING else "starting again"
-        words = ": ".join(filter(None, [f"{record.title} is {doing}", record.note if record.restarts else ""]))
-        if record.progress and record.progress != "starting":
-            words += f"; {record.progress}"
-        if words != self._said:
-            self._said = words
-            self._notice(words)
+        lines = [f"{record.title}: {record.note}" if record.restarts else f"{record.title} is starting"]
+        if record.progress != "starting":
+            lines.append(f"{record.title}: {record.progress}")
+        for line in lines:
+            if (record.restarts, line) not in self._said:
+                self._said.add((record.restarts, line))
+                self._notice(line)
 
 
 def start(folder: ServerFolder, instruction: Instruction) -> None:

@@ -80,6 +80,7 @@ def _shown(line: str) -> str:
     # What loggers put in front of their words: process, time, file.
     bare = re.sub(r"^\(?[\w ]*pid=\d+\)\s*", "", line)
     bare = re.sub(r"^(?:ERROR|INFO|WARNING)\s+[\d-]+\s+[\d:]+\s+\[[^\]]*\]\s*", "", bare)
+    bare = re.sub(r"^[\d.]+ [EWF] (?:\S+\s+)?\S+: ", "", bare)
     return one_line(bare)
 
 

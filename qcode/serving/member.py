@@ -91,7 +91,7 @@ class Member:
                     self.note = f"{end.words}: started again"
                 context = next_context
                 self.restarts += 1
-                self._set(Phase.RESTARTING, end.words)
+                self._set(Phase.RESTARTING, "starting")
                 await asyncio.sleep(min(self._patience.longest_wait_s, 2.0 ** (self._recent - 1) - 1))
         finally:
             await self.stop()

@@ -1,8 +1,11 @@
 """Servers that are started, shared, killed and stopped: llama.cpp's own server with a real model."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -32,7 +35,7 @@ def served(plan: Plan, lease: Lease) -> ServedBackend:
     return ServedBackend(plan, lease, connect=lambda url, model, retry: OpenAIBackend(url, model, retry=retry))
 
 
-async def test_two_sessions_share_a_server_and_the_last_one_ends_it(
+async def test_two_sessions_share_a_server_that_is_killed_and_ends_with_the_last_of_them(
     small_plan: Plan, lease: MakeLease, notices: list[str]
 ) -> None:
     first, second = lease(small_plan, linger_s=0.5), lease(small_plan, linger_s=0.5)
@@ -44,38 +47,17 @@ async def test_two_sessions_share_a_server_and_the_last_one_ends_it(
     port = int(one.base_url.split(":")[2].removesuffix("/v1"))
     assert probe.answers(port, one.served, timeout_s=30)
     assert probe.tokens_so_far(port)
-
-    folder = first.folder
     with pytest.raises(ConfigError, match=r"2 sessions use .* --force"):
-        stop(folder)
-    first.release()
-    await asyncio.sleep(1.5)
-    assert folder.supervised()
-    second.release()
-    for _ in range(100):
-        if not folder.supervised():
-            break
-        await asyncio.sleep(0.1)
-    record = folder.read()
-    assert record is not None
-    assert record.phase is Phase.STOPPED
-    assert list(running()) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(one.processes[0], 0)
+        stop(first.folder)
 
-
-async def test_an_answer_is_asked_again_when_the_server_was_killed_in_its_middle(
-    small_plan: Plan, lease: MakeLease
-) -> None:
-    backend = served(small_plan, lease(small_plan))
+    backend = served(small_plan, first)
     killed, items = False, []
     async with aclosing(backend.stream(COUNT)) as stream:
         async for item in stream:
             items.append(item)
             if isinstance(item, TextDelta) and not killed:
                 killed = True
-                [(_, record)] = running()
-                os.kill(record.processes[0], signal.SIGKILL)
+                os.kill(one.processes[0], signal.SIGKILL)
     [restart] = [index for index, item in enumerate(items) if isinstance(item, EngineRestarted)]
     assert "SIGKILL" in items[restart].error
     answer = items[-1]
@@ -84,20 +66,34 @@ async def test_an_answer_is_asked_again_when_the_server_was_killed_in_its_middle
     assert "".join(item.text for item in items[restart:] if isinstance(item, TextDelta)) == answer.text
     assert answer.text.startswith("".join(item.text for item in items[:restart] if isinstance(item, TextDelta)))
     assert backend.info.context_window == 4096
+
     await backend.aclose()
+    await asyncio.sleep(1.2)
+    assert first.folder.supervised()
+    [(_, record)] = running()
+    second.release()
+    await until(lambda: not first.folder.supervised())
+    last = first.folder.read()
+    assert last is not None
+    assert last.phase is Phase.STOPPED
+    with pytest.raises(ProcessLookupError):
+        os.kill(record.processes[0], 0)
 
 
 async def test_a_supervisor_that_is_killed_takes_the_engine_along_and_is_replaced(
     small_plan: Plan, lease: MakeLease
 ) -> None:
-    session = lease(small_plan)
-    before = await session.ready()
+    async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        plan = small_plan.model_copy(update={"port": port})
+        with pytest.raises(Unavailable, match=f"port {port} is taken by another program: name another with --port"):
+            await lease(plan, fixed_port=True).ready()
+        session = lease(plan)
+        before = await session.ready()
+    assert before.base_url != f"http://127.0.0.1:{port}/v1"
     os.kill(before.supervisor, signal.SIGKILL)
     # Its lock goes with it, a moment later.
-    for _ in range(100):
-        if not session.folder.supervised():
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: not session.folder.supervised())
     after = await session.ready()
     assert after.supervisor != before.supervisor
     with pytest.raises(ProcessLookupError):
@@ -113,11 +109,33 @@ async def test_a_server_that_cannot_start_says_why(small_plan: Plan, lease: Make
         await session.ready()
 
 
-async def test_a_taken_port(small_plan: Plan, lease: MakeLease) -> None:
-    async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0) as other:
-        port = other.sockets[0].getsockname()[1]
-        plan = small_plan.model_copy(update={"port": port})
-        with pytest.raises(Unavailable, match=f"port {port} is taken by another program: name another with --port"):
-            await lease(plan, fixed_port=True).ready()
-        record = await lease(plan).ready()
-        assert record.base_url != f"http://127.0.0.1:{port}/v1"
+def test_out_of_memory_means_a_smaller_window(small_model: Path) -> None:
+    """By the command line, with a real shortage: the cache of 6 windows of 32,768 tokens does not fit into 3.2 GB."""
+    model = "qwen2.5-coder-0.5b"
+    words = ["serve", model, "--weights", str(small_model), "--context", "32768", "--slots", "6", "--flag", "threads=1"]
+    started = qcode(*words, limit_bytes=3_200_000_000)
+    try:
+        assert "window 16,384 tokens" in started.stdout
+        assert "started again with a window of 16,384 tokens, not 32,768" in started.stderr
+        assert "qcode: Qwen2.5-Coder-0.5B-Instruct: loading weights" in started.stderr
+        [row] = json.loads(qcode("serve", "status", "--json").stdout)
+        assert (row["phase"], row["context"], row["restarts"], row["users"]) == ("ready", 16384, 1, 0)
+        assert "ready" in qcode("serve", "status").stdout
+        assert "listening at" in qcode("serve", "logs").stdout
+    finally:
+        assert "has ended" in qcode("serve", "stop").stdout
+    assert "stopped" in qcode("serve", "status", model).stdout
+
+
+def qcode(*words: str, limit_bytes: int | None = None) -> "subprocess.CompletedProcess[str]":
+    limit = ["prlimit", f"--as={limit_bytes}"] if limit_bytes else []
+    command = [*limit, sys.executable, "-P", "-m", "qcode", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.05)
