@@ -31,10 +31,9 @@ class CallObject:
     def __init__(self) -> None:
         self.name: str | None = None
         self.first_key: str | None = None
-        self.pieces: list[tuple[str, str]] = []
-        """Arguments and some more of their text, for the reader to take away; "" is the JSON of all of them."""
-        self.finished: list[tuple[str, str]] = []
-        """Arguments that are strings and complete, likewise."""
+        self.pieces: list[tuple[str, str, bool]] = []
+        """Arguments and some more of their text, for the reader to take away; "" is the JSON of all of them. True:
+        the argument is a string, and this is all of it."""
         self.duplicates = 0
         """Arguments that came more than once."""
         self._arguments: set[str] = set()
@@ -183,11 +182,11 @@ class CallObject:
         if self._role is _Role.ARGUMENT:
             self._show(text)
         elif self._role is _Role.ALL_ARGUMENTS and text:
-            self.pieces.append(("", text))
+            self.pieces.append(("", text, False))
 
     def _show(self, text: str) -> None:
         if text:
-            self.pieces.append((self._keys.get(self._arguments_depth, ""), text))
+            self.pieces.append((self._keys.get(self._arguments_depth, ""), text, False))
 
     def _close_string(self) -> None:
         if self._half:
@@ -206,7 +205,7 @@ class CallObject:
             case _Role.NAME:
                 self.name = self.name or whole
             case _Role.ARGUMENT:
-                self.finished.append((self._keys.get(depth, ""), whole))
+                self.pieces.append((self._keys.get(depth, ""), whole, True))
         self._quote = self._behind = ""
         self._role = _Role.OTHER
         self._parts = []

@@ -9,8 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from qcode.codec.gbnf import alternatives, literal, one_of, text_without
+from qcode.codec.json_grammar import call_rules
 from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
-from qcode.codec.types import Function, Tool
+from qcode.codec.types import Dialect, Function, Tool
 
 REASON_LIMIT = 400
 """Characters before a call that must come."""
@@ -48,12 +49,9 @@ class Grammar:
         return bool(self.triggers)
 
 
-_LAZY = (
-    Trigger(TriggerType.WORD, "<tool_call>"),
-    Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=)"),
-)
+_WRAPPER = Trigger(TriggerType.WORD, "<tool_call>")
 
-_SHARED = (
+_TEXT = (
     *text_without(
         "text",
         start="\n",
@@ -64,6 +62,9 @@ _SHARED = (
         forbidden=("\n</function", "\n</tool_call", "\n<parameter"),
     ),
     r'end ::= "\n</parameter>\n"',
+)
+
+_JSON = (
     'integer ::= "-"? ("0" | [1-9] [0-9]{0,17})',
     'number ::= integer ("." [0-9]{1,20})? ([eE] [+-]? [0-9]{1,2})?',
     'boolean ::= "true" | "false"',
@@ -79,8 +80,51 @@ _SHARED = (
 # Before a call that must come: no tag (nor anything like it), no code fence, and no run of backticks but single ones.
 _PROSE = 'prose ::= [^<`~] | "<" "="? " "? [0-9] | "`" [^<`~] | "~" [^<`~]'
 
+# A model that thinks may do so before that.
+_THOUGHT = r'thought ::= "<think>" ([^<] | "<" [^/])* "</think>" [\n]{0,2}'
 
-def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int = REASON_LIMIT) -> Grammar:
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A dialect's rules: those of the root with a call that must come, and those from a call's opening on, whose
+    wrapper may stay open at the end: a model that has left it out or would stop here, and is made to write
+    "</tool_call>", was seen to go on with one call after another."""
+
+    required: tuple[str, ...]
+    lazy: tuple[str, ...]
+    triggers: tuple[Trigger, ...]
+    shared: tuple[str, ...]
+
+
+_FORMS = {
+    Dialect.QWEN3_CODER: _Form(
+        required=(r'root ::= reason? "<tool_call>\n"? call "</tool_call>"',),
+        lazy=(
+            r'root ::= "<tool_call>\n"? call rest?',
+            r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
+        ),
+        triggers=(_WRAPPER, Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=)")),
+        shared=(*_TEXT, *_JSON),
+    ),
+    Dialect.HERMES: _Form(
+        required=(r'root ::= thought? reason? "<tool_call>\n" call "\n</tool_call>"', _THOUGHT),
+        lazy=(
+            r'root ::= "<tool_call>\n" call rest?',
+            r'rest ::= "\n</tool_call>" ("\n<tool_call>\n" call "\n</tool_call>")* "\n"?',
+        ),
+        triggers=(_WRAPPER,),
+        shared=_JSON,
+    ),
+}
+
+
+def grammar(
+    tools: Iterable[Tool] | None,
+    *,
+    required: bool,
+    reason_limit: int = REASON_LIMIT,
+    dialect: Dialect | str = Dialect.QWEN3_CODER,
+) -> Grammar:
     """The grammar of calls to `tools`: with `required` exactly one, after at most `reason_limit` characters.
 
     Raises: ValueError when there is no tool to call.
@@ -88,22 +132,16 @@ def grammar(tools: Iterable[Tool] | None, *, required: bool, reason_limit: int =
     known = list(functions(tools).values())
     if not known:
         raise ValueError("a grammar of calls needs at least one tool")
-    if required:
-        root = [
-            r'root ::= reason? "<tool_call>\n"? call "</tool_call>"',
-            f'reason ::= prose{{0,{reason_limit}}} "\\n"',
-            _PROSE,
-        ]
-    else:
-        # The wrapper may stay open at the end: a model that has left it out or would stop here, and is made to write
-        # "</tool_call>", was seen to go on with one call after another.
-        root = [
-            r'root ::= "<tool_call>\n"? call rest?',
-            r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
-        ]
-    calls = [f"call-{number} ::= {_call(function)}" for number, function in enumerate(known)]
-    call = "call ::= " + " | ".join(f"call-{number}" for number in range(len(known)))
-    return Grammar("\n".join([*root, call, *calls, *_SHARED]) + "\n", () if required else _LAZY)
+    dialect = Dialect(dialect)
+    form = _FORMS[dialect]
+    calls = ["call ::= " + " | ".join(f"call-{number}" for number in range(len(known)))]
+    for number, function in enumerate(known):
+        if dialect is Dialect.HERMES:
+            calls += call_rules(f"call-{number}", function)
+        else:
+            calls.append(f"call-{number} ::= {_call(function)}")
+    root = (*form.required, f'reason ::= prose{{0,{reason_limit}}} "\\n"', _PROSE) if required else form.lazy
+    return Grammar("\n".join([*root, *calls, *form.shared]) + "\n", () if required else form.triggers)
 
 
 def _call(function: Function) -> str:

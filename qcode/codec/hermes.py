@@ -185,16 +185,15 @@ class HermesReader:
             if name is None or not (any_name or name in self._functions):
                 return
             this.index = self._output.start(name)
-        for argument, text in this.scan.pieces:
-            self._output.argument(this.index, argument, text)
+        function = self._functions.get(name or "", Function(""))
+        for argument, text, is_whole in this.scan.pieces:
+            if is_whole:
+                this.told.add(argument)
+                value = fitted(text, properties(function.parameters).get(argument), function.parameters)
+                self._output.finish_argument(this.index, argument, value)
+            else:
+                self._output.argument(this.index, argument, text)
         this.scan.pieces.clear()
-        for argument, whole in this.scan.finished:
-            function = self._functions.get(name or "", Function(name or ""))
-            declared = properties(function.parameters)
-            this.told.add(argument)
-            value = fitted(whole, declared.get(argument), function.parameters)
-            self._output.finish_argument(this.index, argument, value)
-        this.scan.finished.clear()
 
     def _finish(self, this: _Try, call: "_Call") -> None:
         output = self._output

@@ -1,33 +1,20 @@
-"""The grammar's top: which tags in an answer begin a call, and which are only shown (rules R and N)."""
+"""The grammar's top: text, thinking, and the tags in them that may begin a call (rules N and X)."""
 
 import re
 from collections.abc import Iterable
-from enum import Enum, auto
 
-from qcode.codec.calls import CallReader
 from qcode.codec.fences import Place
-from qcode.codec.hermes import HermesReader
-from qcode.codec.lexer import BLANKS, Kind, Token
+from qcode.codec.lexer import Kind, Token
+from qcode.codec.openers import CUT_LINE, Openers
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
 from qcode.codec.schema import functions
-from qcode.codec.types import Dialect, Recovery, ThinkingMode, Tool
-
-_JUNK_LIMIT = 200
-"""Characters of text between `<tool_call>` or a header and the next tag that do not hide a call."""
+from qcode.codec.types import Dialect, ThinkingMode, Tool
 
 _OPENER_CUT = len("<tool")
 """Characters of an opener at the very end of an answer from which on it counts as one that was cut."""
 
-_CUT_LINE = (
-    "The answer ended where a call began, so nothing was executed: write the whole call, and less text in one call if "
-    "it is long"
-)
-
-_MAX_DOUBLED = 3
-
 _LINE_OBJECT = re.compile(r"^[^\S\n]*\{", re.MULTILINE)
-_BEFORE_OBJECT = ("{", "[", "`", ",")
 
 _OPENERS = (Kind.TOOL_OPEN, Kind.FUNCTION)
 _CLOSERS = (Kind.TOOL_CLOSE, Kind.FUNCTION_CLOSE)
@@ -42,12 +29,10 @@ class MessageReader:
         self._output = output
         self._functions = functions(tools)
         self._reader = reader
-        self._calls = CallReader(reader, output)
-        self._hermes = HermesReader(reader, output, self._functions, dialect)
+        self._openers = Openers(reader, output, self._functions, dialect)
         self._dialect = dialect
         self._thinking = thinking
         self._thinking_ends = True
-        self._tried = False
 
     def read(self) -> Steps[None]:
         """Read to the end."""
@@ -60,12 +45,12 @@ class MessageReader:
             if kind is Kind.END:
                 output.finish()
                 return
-            if kind in _OPENERS:
+            if kind in _OPENERS or (kind is Kind.THINK_OPEN and self._thinking_ends):
                 place = yield from self._place(token)
                 if place is Place.UNDECIDED:
                     continue
                 if place is Place.PROSE:
-                    yield from (self._wrapped(token) if kind is Kind.TOOL_OPEN else self._bare(token))
+                    yield from self._opened(token)
                     continue
                 if token.name in self._functions and output.markdown.in_fence:
                     output.fenced = True
@@ -73,14 +58,22 @@ class MessageReader:
                 self._cut(token)
             elif kind in _CLOSERS:
                 self._closer(token)
-            elif kind is Kind.THINK_OPEN and self._thinking_ends and output.markdown.place is not Place.CODE:
-                if self._thinking is ThinkingMode.TEXT:
-                    output.content(token.raw)
-                yield from self._think()
             elif kind is Kind.TEXT and "{" in token.raw and self._dialect is Dialect.HERMES:
                 yield from self._objects(token)
             else:
                 output.content(token.raw)
+
+    def _opened(self, token: Token) -> Steps[None]:
+        """A tag outside of code that may begin a call, or begins the thinking."""
+        match token.kind:
+            case Kind.TOOL_OPEN:
+                yield from self._openers.wrapped(token)
+            case Kind.FUNCTION:
+                yield from self._openers.bare(token)
+            case _:
+                if self._thinking is ThinkingMode.TEXT:
+                    self._output.content(token.raw)
+                yield from self._think()
 
     def _place(self, token: Token) -> Steps[Place]:
         """Where a tag stands; when the line must be read on for that, it is put back with the answer noted."""
@@ -97,7 +90,7 @@ class MessageReader:
 
     def _closer(self, token: Token) -> None:
         """A closing tag that closes nothing: behind an opener that stayed text, a call was meant."""
-        if self._tried and self._output.markdown.place is Place.PROSE:
+        if self._openers.tried and self._output.markdown.place is Place.PROSE:
             self._output.misformed = True
         self._output.content(token.raw)
 
@@ -106,7 +99,7 @@ class MessageReader:
         opener = "<tool_call".startswith(token.raw[:10]) or "<function".startswith(token.raw[:9])
         markdown = self._output.markdown
         if opener and len(token.raw) >= _OPENER_CUT and markdown.at_line_start and markdown.place is Place.PROSE:
-            self._output.cut_off(_CUT_LINE)
+            self._output.cut_off(CUT_LINE)
         else:
             self._output.content(token.raw)
 
@@ -142,9 +135,7 @@ class MessageReader:
             if not output.markdown.at_line_start or output.markdown.place is not Place.PROSE:
                 continue
             self._reader.put_back([Token(Kind.TEXT, token.raw[done:])])
-            if (yield from self._hermes.read_bare()):
-                yield from self._hermes.trail()
-                yield from self._after(wrapped=False)
+            if (yield from self._openers.bare_object()):
                 return
             first = yield from self._reader.next()
             output.content("{")
@@ -152,164 +143,3 @@ class MessageReader:
             self._reader.put_back([Token(Kind.TEXT, rest)] if rest else [])
             return
         output.content(token.raw[done:])
-
-    def _wrapped(self, opener: Token) -> Steps[None]:
-        """After `<tool_call>`."""
-        output = self._output
-        at_start = output.markdown.at_line_start
-        openers = [opener]
-        extra = [] if opener.exact else [Recovery.TAG_FORM]
-        while True:
-            read = yield from self._reader.blanks()
-            if read[-1].kind is not Kind.TOOL_OPEN:
-                break
-            openers += read
-            extra.append(Recovery.DOUBLED_TAG)
-        last = read[-1]
-        if last.kind is Kind.TEXT and last.raw.lstrip(BLANKS)[:1] in _BEFORE_OBJECT:
-            self._reader.put_back(read)
-            if (yield from self._json(extra, at_start=at_start)):
-                return
-            read = []
-        elif last.kind is Kind.TEXT and at_start:
-            self._reader.put_back(read)
-            read = yield from self._reader.until(_never, limit=_JUNK_LIMIT)
-            if read[-1].kind is Kind.FUNCTION and read[-1].name in self._functions:
-                extra.append(Recovery.STRAY_TEXT)
-                last = read[-1]
-        if last.kind is Kind.FUNCTION:
-            start = yield from self._begins(last, wrapped=True, at_start=at_start)
-            if start is _Start.CALL:
-                output.recovered(*extra)
-                yield from self._functions_of(last, wrapped=True)
-            if start is not _Start.SHOWN:
-                return
-        elif last.kind in (Kind.END, Kind.CUT) and self._opener_cut(last, at_start=at_start):
-            return
-        self._tried = self._tried or at_start
-        output.content(raw_of(openers))
-        self._reader.put_back(read)
-
-    def _json(self, extra: list[Recovery], *, at_start: bool) -> Steps[bool]:
-        """JSON after `<tool_call>`: True when it was one call or several; if not, all of it comes again."""
-        reader, hermes = self._reader, self._hermes
-        lead = yield from hermes.lead()
-        if lead is None:
-            return False
-        if not (yield from hermes.read(any_name=at_start)):
-            reader.put_back([Token(Kind.TEXT, lead)] if lead else [])
-            return False
-        self._output.recovered(*extra, *([Recovery.STRAY_TEXT] if lead.strip(BLANKS) else []))
-        while (lead := (yield from hermes.lead())) is not None:
-            if not (yield from hermes.read(any_name=True)):
-                reader.put_back([Token(Kind.TEXT, lead)] if lead else [])
-                break
-        yield from hermes.trail()
-        yield from self._after(wrapped=True)
-        return True
-
-    def _bare(self, header: Token) -> Steps[None]:
-        """After `<function=NAME>` outside a call (rule R1)."""
-        start = yield from self._begins(header, wrapped=False, at_start=self._output.markdown.at_line_start)
-        if start is _Start.CALL:
-            self._output.recovered(Recovery.MISSING_OPENER)
-            yield from self._functions_of(header, wrapped=False)
-        elif start is _Start.SHOWN:
-            self._tried = self._tried or self._output.markdown.at_line_start
-            self._output.content(header.raw)
-
-    def _begins(self, header: Token, *, wrapped: bool, at_start: bool) -> Steps["_Start"]:
-        """Whether a call begins with this header; what was read for that comes again, doubled headers only once."""
-        declared = header.name in self._functions
-        if not declared and not (wrapped and at_start):
-            return _Start.SHOWN
-        read: list[Token] = []
-        for doubled in range(_MAX_DOUBLED):
-            more = yield from self._reader.until(_never if declared else _is_words, limit=_JUNK_LIMIT)
-            read += more
-            last = more[-1]
-            if not (wrapped or at_start) and not read[0].raw.startswith(("\n", "\r")):
-                break
-            blank = all(token.is_blank for token in more[:-1])
-            ends = (Kind.PARAMETER, Kind.FUNCTION_CLOSE, *((Kind.TOOL_CLOSE,) if wrapped else ()))
-            if last.kind in ends and (declared or blank):
-                self._reader.put_back(more)
-                self._output.recovered(*[Recovery.DOUBLED_TAG] * doubled)
-                return _Start.CALL
-            if last.kind in (Kind.END, Kind.CUT) and blank and (wrapped or at_start):
-                self._output.cut_off(_CUT_LINE)
-                self._reader.put_back([Token(Kind.END, "")])
-                return _Start.CUT
-            again = last.kind is Kind.FUNCTION and last.name == header.name
-            if not blank or not (again or (wrapped and last.kind is Kind.TOOL_OPEN)):
-                break
-        self._reader.put_back(read)
-        return _Start.SHOWN
-
-    def _opener_cut(self, last: Token, *, at_start: bool) -> bool:
-        """Whether the answer ended at `<tool_call>`; in the middle of a line that may be prose, and is kept."""
-        if last.kind is Kind.CUT and not "<function".startswith(last.raw[: len("<function")]):
-            return False
-        if at_start:
-            self._output.cut_off(_CUT_LINE)
-            self._reader.put_back([Token(Kind.END, "")])
-            return True
-        self._output.truncated = True
-        return False
-
-    def _functions_of(self, header: Token, *, wrapped: bool) -> Steps[None]:
-        """One call, and those that follow it in its wrapper (rule R4)."""
-        following: Token | None = header
-        while following is not None:
-            if self._dialect is Dialect.HERMES:
-                self._output.recovered(Recovery.OTHER_DIALECT)
-            if not following.exact:
-                self._output.recovered(Recovery.TAG_FORM)
-            name = following.name
-            if not (yield from self._calls.read(name, self._functions.get(name))):
-                return
-            following = yield from self._after(wrapped=wrapped)
-
-    def _after(self, *, wrapped: bool) -> Steps[Token | None]:
-        """The closing tags after a function, and those too many (rules R2 and R3); the next function's header."""
-        closed = False
-        while True:
-            read = yield from self._reader.blanks()
-            last = read[-1]
-            match last.kind:
-                case Kind.TOOL_CLOSE:
-                    if closed or not last.exact:
-                        self._output.recovered(Recovery.STRAY_CLOSER if closed else Recovery.TAG_FORM)
-                    closed = True
-                    continue
-                case Kind.FUNCTION_CLOSE:
-                    self._output.recovered(Recovery.STRAY_CLOSER)
-                    continue
-                case Kind.CUT if not closed and "</tool_call".startswith(last.raw[: len("</tool_call")]):
-                    continue
-                case Kind.FUNCTION if wrapped and not closed:
-                    start = yield from self._begins(last, wrapped=True, at_start=True)
-                    if start is _Start.CALL:
-                        return last
-                    if start is _Start.CUT:
-                        return None
-            self._reader.put_back(read)
-            if wrapped and not closed:
-                self._output.recovered(Recovery.MISSING_CLOSER)
-            return None
-
-
-class _Start(Enum):
-    """CUT: the answer ended before it was clear, and nothing is left of it."""
-
-    CALL = auto()
-    SHOWN = auto()
-    CUT = auto()
-
-
-def _never(_: Token) -> bool:
-    return False
-
-
-def _is_words(token: Token) -> bool:
-    return not token.is_blank

@@ -1,73 +1,46 @@
-"""Writes a prompt as Qwen3-Coder's chat template does.
+"""Writes a prompt as the model's own chat template does."""
 
-Source of the form: the Jinja template published with Qwen3-Coder and kept by llama.cpp as
-models/templates/Qwen3-Coder.jinja.
-"""
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
+from qcode.codec import coder_template, hermes_template
+from qcode.codec.control import plain
 from qcode.codec.schema import functions
-from qcode.codec.types import Function, Tool
+from qcode.codec.types import Dialect, ThinkingMode, Tool
 
 if TYPE_CHECKING:
-    from qcode.messages import Assistant, Message
+    from qcode.messages import Message
 
-DEFAULT_SYSTEM = "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks."
-
-_HOW_TO_CALL = """
-
-If you choose to call a function ONLY reply in the following format with NO suffix:
-
-<tool_call>
-<function=example_function_name>
-<parameter=example_parameter_1>
-value_1
-</parameter>
-<parameter=example_parameter_2>
-This is the value for the second parameter
-that can span
-multiple lines
-</parameter>
-</function>
-</tool_call>
-
-<IMPORTANT>
-Reminder:
-- Function calls MUST follow the specified format: an inner <function=...></function> block must be nested within \
-<tool_call></tool_call> XML tags
-- Required parameters MUST be specified
-- You may provide optional reasoning for your function call in natural language BEFORE the function call, but NOT after
-- If there is no function call available, answer the question like normal with your current knowledge and do not tell \
-the user about function calls
-</IMPORTANT>"""
-
-_CONTROL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
-"""The beginning of what a tokenizer may read as one of its control tokens, such as `<|im_end|>`."""
-
-_NEUTRAL = "<\u200b|"
-"""The same for the eye, a zero-width space within: no text can end a turn or begin one."""
-
-_SHOWN_APART = frozenset({"name", "type", "description"})
-_NOT_SHOWN = frozenset({"type", "properties", "oneOf"})
-"""`oneOf` is for the grammar: the tool's description says in words which parameters go together."""
+_ANSWER_BEGINS = {
+    ThinkingMode.TEXT: "",
+    ThinkingMode.IN_TAGS: "",
+    ThinkingMode.BEGUN: "<think>\n",
+    ThinkingMode.SKIPPED: "<think>\n\n</think>\n\n",
+}
 
 
 def render(
-    system: str, history: Sequence["Message"], tools: Iterable[Tool] | None, *, generation_prompt: bool = True
+    system: str,
+    history: Sequence["Message"],
+    tools: Iterable[Tool] | None,
+    *,
+    generation_prompt: bool = True,
+    dialect: Dialect | str = Dialect.QWEN3_CODER,
+    thinking: ThinkingMode | str = ThinkingMode.TEXT,
 ) -> str:
     """The whole prompt; with `generation_prompt` it ends where the model's answer begins.
 
-    Without it, the prompt of a history is the beginning of the prompt of every longer one.
+    Without it, the prompt of a history is the beginning of the prompt of every longer one, up to the user's next words:
+    what was thought before them is left out from then on.
     """
-    parts = [_system(system, tuple(functions(tools).values()))]
+    template = hermes_template if Dialect(dialect) is Dialect.HERMES else coder_template
+    asked = max((place for place, message in enumerate(history) if message.role == "user"), default=-1)
+    parts = [template.system(system, tuple(functions(tools).values()))]
     after_tool = False
-    for message in history:
+    for place, message in enumerate(history):
         if message.role == "tool":
-            parts.append("" if after_tool else "<|im_start|>user\n")
-            parts.append(f"<tool_response>\n{plain(message.result.content)}\n</tool_response>\n")
+            parts.append("" if after_tool else template.RESULTS_BEGIN)
+            parts.append(template.result(message.result.content))
             after_tool = True
             continue
         if after_tool:
@@ -77,71 +50,9 @@ def render(
             case "user":
                 parts.append(f"<|im_start|>user\n{plain(message.text)}<|im_end|>\n")
             case "assistant":
-                parts.append(_assistant(message))
+                parts.append(template.assistant(message, thinking=place > asked))
     if after_tool and generation_prompt:
         parts.append("<|im_end|>\n")
     if generation_prompt:
-        parts.append("<|im_start|>assistant\n")
+        parts.append("<|im_start|>assistant\n" + _ANSWER_BEGINS[ThinkingMode(thinking)])
     return "".join(parts)
-
-
-def plain(text: str) -> str:
-    """`text` without anything that a tokenizer takes for a control token: `<|im_end|>` becomes `<\\u200b|im_end|>`."""
-    return _CONTROL.sub(_NEUTRAL, text) if "<|" in text else text
-
-
-def _system(system: str, tools: Sequence[Function]) -> str:
-    if not tools:
-        return f"<|im_start|>system\n{plain(system)}<|im_end|>\n" if system else ""
-    listed = "".join(map(_tool, tools))
-    return (
-        f"<|im_start|>system\n{plain(system) or DEFAULT_SYSTEM}\n\n# Tools\n\n"
-        f"You have access to the following functions:\n\n<tools>{plain(listed)}\n</tools>{_HOW_TO_CALL}<|im_end|>\n"
-    )
-
-
-def _tool(function: Function) -> str:
-    parts = [
-        f"\n<function>\n<name>{function.name}</name>\n<description>{function.description.strip()}</description>"
-        "\n<parameters>"
-    ]
-    declared = function.parameters.get("properties")
-    for name, schema in declared.items() if isinstance(declared, Mapping) else ():
-        parts.append(f"\n<parameter>\n<name>{name}</name>")
-        if isinstance(schema, Mapping):
-            if "type" in schema:
-                parts.append(f"\n<type>{schema['type']}</type>")
-            if "description" in schema:
-                parts.append(f"\n<description>{str(schema['description']).strip()}</description>")
-            parts += _keys(schema, without=_SHOWN_APART)
-        parts.append("\n</parameter>")
-    parts += _keys(function.parameters, without=_NOT_SHOWN)
-    parts.append("\n</parameters>\n</function>")
-    return "".join(parts)
-
-
-def _keys(schema: Mapping[str, Any], *, without: frozenset[str]) -> list[str]:
-    return [f"\n<{key}>{_scalar_or_json(value)}</{key}>" for key, value in schema.items() if key not in without]
-
-
-def _assistant(message: "Assistant") -> str:
-    if not message.tool_calls:
-        return f"<|im_start|>assistant\n{plain(message.text)}<|im_end|>\n"
-    parts = ["<|im_start|>assistant"]
-    text = message.text.strip()
-    if text:
-        parts.append(f"\n{plain(text)}\n")
-    for call in message.tool_calls:
-        parts.append(f"\n<tool_call>\n<function={plain(call.name)}>\n")
-        for name, value in call.arguments.items():
-            parts.append(f"<parameter={plain(name)}>\n{plain(_scalar_or_json(value))}\n</parameter>\n")
-        parts.append("</function>\n</tool_call>")
-    parts.append("<|im_end|>\n")
-    return "".join(parts)
-
-
-def _scalar_or_json(value: Any) -> str:
-    """Text as it is, containers as JSON, other scalars as Jinja's `string` filter prints them: True, False, None."""
-    if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False)
-    return value if isinstance(value, str) else str(value)

@@ -79,15 +79,19 @@ def branches_of(function: Function) -> tuple[Mapping[str, Any] | None, ...]:
 
 def choices_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
     """The values that `enum` or `const` allow, as a model writes them; () where all of the type are allowed."""
+    values = values_of(schema, root)
+    written = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    return tuple(dict.fromkeys(written))
+
+
+def values_of(schema: Any, root: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The values that `enum` or `const` allow; () where all of the type are allowed."""
     if not isinstance(schema, Mapping):
         return ()
     if isinstance(schema.get("$ref"), str):
-        return choices_of(_resolve(schema["$ref"], root), {})
+        return values_of(_resolve(schema["$ref"], root), {})
     values = [schema["const"]] if "const" in schema else schema.get("enum")
-    if not isinstance(values, list | tuple):
-        return ()
-    written = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
-    return tuple(dict.fromkeys(written))
+    return tuple(values) if isinstance(values, list | tuple) else ()
 
 
 def types_of(schema: Any, root: Mapping[str, Any]) -> tuple[str, ...]:
