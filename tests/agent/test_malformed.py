@@ -1,6 +1,7 @@
 """One bad answer never breaks a session: whatever form a call has, the model is told, and it goes on."""
 
 import json
+from collections import Counter
 from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from qcode.app.solve import Solve
 from qcode.backends.openai_compat.payload import messages
 from qcode.backends.scripted import ScriptedBackend
 from qcode.codec import render
-from qcode.events import AssistantDone, Event, Feedback, Reason, ToolFinished
+from qcode.events import AssistantDone, Event, Feedback, Reason, Recovered, ToolFinished, TurnFinished
 from qcode.model import Request, Sampling
 from qcode.session.fold import fold
 from qcode.session.log import read_log
@@ -163,6 +164,33 @@ async def test_what_can_be_understood_is_run(tmp_path: Path) -> None:
         assert results(events), case
         assert all(result.startswith(f"it-ran-{number}") for result in results(events)), case
         assert told(events) == [], case
+
+
+NAMED = {
+    "no opener": "missing_opener",
+    "doubled opener": "doubled_tag",
+    "text before the function": "stray_text",
+    "no </tool_call>": "missing_closer",
+    "no </parameter>": "missing_closer",
+    "another closer": "foreign_closer",
+    "parameter>name>": "tag_form",
+    "the same parameter twice": "duplicate_argument",
+    "JSON in the call": "other_dialect",
+}
+
+
+async def test_every_repair_is_an_event_and_counted(tmp_path: Path) -> None:
+    texts = [text.replace("it-ran", f"it-ran-{number}") for number, text in enumerate(RUNS.values())]
+    log = await session(tmp_path, *texts)
+    finished = log[-1]
+    assert isinstance(finished, TurnFinished)
+    events = Counter(event.kind for event in log if isinstance(event, Recovered))
+    assert events == finished.usage.recovered
+    assert events.total() == finished.usage.recoveries >= len(NAMED)
+    repaired = [event.message.usage.recovered for event in log if isinstance(event, AssistantDone)]
+    for case, kinds in zip(RUNS, repaired, strict=False):
+        assert case not in NAMED or NAMED[case] in kinds, case
+    assert repaired[list(RUNS).index("two calls")] == {}
 
 
 async def test_what_cannot_be_understood_is_told_in_one_line(tmp_path: Path) -> None:

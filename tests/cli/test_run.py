@@ -71,6 +71,17 @@ def test_a_call_that_is_lost_is_stopped_before_the_eyes(qcode: Qcode, repo: Path
     assert "could no longer succeed" in qcode(*run, script(lost, FIX, DONE)).stdout
 
 
+def test_a_call_that_was_repaired_is_told(qcode: Qcode, repo: Path, script) -> None:
+    done = qcode(
+        "run", "--task", repo / "issue.md", "--repo", repo, "--sandbox", "none", "--output", "stream-json",
+        "--model", script(FIX.replace("<tool_call>\n", ""), DONE),
+    )  # fmt: skip
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"event": "recovered", "kind": "missing_opener"} in events
+    assert events[-1]["usage"]["recovered"] == {"missing_opener": 1}
+    assert "a + b" in events[-1]["patch"]
+
+
 def test_a_limit_delivers_what_there_is(qcode: Qcode, repo: Path, script) -> None:
     done = qcode(
         "run", "--task", repo / "issue.md", "--repo", repo, "--model", script(FIX, FIX), "--sandbox", "none",
