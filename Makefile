@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env clean
+.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -38,6 +38,14 @@ setup:
 
 vllm-env: setup
 	.ci/vllm-env
+
+diff-vllm: vllm-env $(VENV)/dev.stamp
+	$(VENV)/bin/qcode models pull qwen2.5-coder-0.5b --yes
+	$(PY) benchmarks/diff_vllm.py
+
+bench-codec: vllm-env $(VENV)/dev.stamp
+	$(VENV)/bin/qcode models pull qwen2.5-coder-0.5b --yes
+	$(PY) benchmarks/run.py --only codec
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import cache
+import codec
 import startup
 import steps
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-PARTS = {"startup": startup.measure, "steps": steps.measure, "cache": cache.measure}
+PARTS = {"startup": startup.measure, "steps": steps.measure, "cache": cache.measure, "codec": codec.measure}
 
 
 async def main() -> None:
