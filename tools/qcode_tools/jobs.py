@@ -29,12 +29,13 @@ _SHOWN_BYTES = 200_000
 # The job's own streams go to its folder, so the call that starts it ends at once. Whoever keeps the output outlives a
 # polite end, so that the last words are kept too.
 _START = """
-d=$(mktemp -d "${{TMPDIR:-/tmp}}/qcode-job.XXXXXX") && chmod 700 "$d" && (
+d=$(mktemp -d "${{TMPDIR:-/tmp}}/qcode-job.XXXXXX")
+[[ -n $d ]] && {{ (
   ulimit -S -x >"$d/tag"
   trap '' TERM
-  {{ ( trap - TERM; eval {command} ) 2>&1; echo $? >"$d/code.new"; }} |
+  {{ ( trap - TERM; unset d; eval {command} ) 2>&1; echo $? >"$d/code.new"; }} |
     {{ head -c {output_bytes} >"$d/output"; tail -c {tail_bytes} >"$d/tail"; mv -f "$d/code.new" "$d/code"; }}
-) </dev/null >/dev/null 2>&1 &
+) </dev/null >/dev/null 2>&1 & }}
 printf '%s' "$d"; unset d
 """
 
