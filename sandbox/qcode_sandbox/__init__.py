@@ -3,6 +3,7 @@
 from qcode_sandbox.errors import SandboxError, SandboxFileError, SandboxLost, SandboxUnavailable
 from qcode_sandbox.gate import AllowedHost, Gate
 from qcode_sandbox.opening import open_sandbox
+from qcode_sandbox.pool import Pool
 from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult, Sandbox
 from qcode_sandbox.specs import DEFAULT_IMAGE, Bind, BubblewrapSpec, DockerSpec, HostSpec, SandboxSpec, Source
 
@@ -17,6 +18,7 @@ __all__ = [
     "ExecResult",
     "Gate",
     "HostSpec",
+    "Pool",
     "Sandbox",
     "SandboxError",
     "SandboxFileError",

@@ -20,7 +20,7 @@ from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.environment import BOOT, ENVIRONMENT, boot, script
 from qcode_sandbox.errors import SandboxError, SandboxLost, SandboxUnavailable
 from qcode_sandbox.fifos import FifoConnection
-from qcode_sandbox.folder import Folder, reap_stale
+from qcode_sandbox.folder import Folder
 from qcode_sandbox.processes import kill_tagged
 from qcode_sandbox.seccomp import filter_program
 from qcode_sandbox.specs import Bind, BubblewrapSpec
@@ -48,7 +48,6 @@ async def open_namespaces(spec: BubblewrapSpec, way_out: Path | None) -> AsyncIt
     program = shutil.which("bwrap")
     if program is None:
         raise SandboxUnavailable(_NOT_FOUND)
-    await asyncio.to_thread(reap_stale)
     bound = await asyncio.to_thread(survey, spec.source.root) if isinstance(spec.source, Bind) else None
     engine = BubblewrapEngine(spec, bound, way_out)
     try:

@@ -4,7 +4,9 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from qcode_sandbox.owner import Owner
 from qcode_sandbox.processes import kill_tagged
 
 _PREFIX = "qcode-box-"
+_UNMARKED_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,15 @@ def reap_stale() -> None:
     """Kill and remove what sandboxes have left whose own process is gone; blocking."""
     for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
+            status = root.lstat()
+            if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+                continue
+            if not (root / "owner").exists() and status.st_mtime < time.time() - _UNMARKED_S:
+                Folder(root, 0).remove()  # its owner was killed before it could be marked
+                continue
             text, first_tag = (root / "owner").read_text(encoding="utf-8").split()
             owner = Owner.parse(text)
-            if owner and owner.is_gone() and root.lstat().st_uid == os.getuid():
+            if owner and owner.is_gone():
                 left = Folder(root, int(first_tag))
                 left.kill()
                 left.remove()

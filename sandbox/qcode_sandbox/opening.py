@@ -9,6 +9,7 @@ from qcode_sandbox.box import Box
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.engine import Engine
 from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.folder import reap_stale
 from qcode_sandbox.outlet import outlet, ready
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
@@ -22,12 +23,11 @@ _HOST_DISK_MB = 20_000
 @asynccontextmanager
 async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
     """A sandbox, ready, and gone when the context is left, however it is left. Raises: SandboxError."""
+    await asyncio.to_thread(reap_stale)
     match spec:
         case HostSpec():
-            from qcode_sandbox.folder import reap_stale
             from qcode_sandbox.host_engine import HostEngine
 
-            await asyncio.to_thread(reap_stale)
             host = HostEngine(spec)
             try:
                 async with _box(host, spec.source, disk_mb=_HOST_DISK_MB) as box:

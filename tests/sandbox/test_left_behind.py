@@ -1,0 +1,126 @@
+"""Nothing is left of a sandbox, however its owner ended (features 23, 25, 29)."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from outside import SOON, gone, jail_spec, mark, one_inside, out, processes, same_namespace
+
+from qcode_sandbox import AllowedHost, Gate, SandboxLost, Source, open_sandbox
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from qcode_sandbox import AllowedHost, BubblewrapSpec, DockerSpec, Gate, Source, open_sandbox
+kind, root, word = sys.argv[1:]
+async def main():
+    made = BubblewrapSpec if kind == "bubblewrap" else DockerSpec
+    print("begun", flush=True)
+    gate = Gate([AllowedHost("index.test")])
+    async with open_sandbox(made(source=Source(Path(root), ["a.txt"]), gate=gate)) as box:
+        print(box.name, flush=True)
+        await box.exec(f"(setsid nohup sleep {word} >/dev/null 2>&1 &); echo more >>a.txt", timeout_s=9)
+        running = asyncio.ensure_future(box.exec(["sleep", word], timeout_s=1000))
+        await asyncio.sleep(0.2)
+        print("busy", flush=True)
+        while True:
+            await box.patch()
+asyncio.run(main())
+"""
+
+
+async def owner(kind: str, tree: Source, word: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", OWNER, kind, str(tree.root), word, stdout=asyncio.subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize(("number", "delay_s"), [
+    *((signal.SIGKILL, delay) for delay in (0.05, 0.3, 0.8)), (signal.SIGTERM, 0.1),
+])  # fmt: skip
+async def test_a_start_that_was_killed_leaves_nothing(kind: str, tree: Source, number: int, delay_s: float) -> None:
+    word = mark()
+    dead = await owner(kind, tree, word)
+    assert dead.stdout
+    assert await dead.stdout.readline() == b"begun\n"
+    await asyncio.sleep(delay_s)
+    dead.send_signal(number)
+    await dead.wait()
+    async with open_sandbox(jail_spec(kind, tree)):  # its reaper removes what was left
+        assert await gone(word)
+    assert await nothing_of(dead.pid)
+
+
+async def nothing_of(pid: int) -> bool:
+    for _ in range(100):
+        if not await asyncio.to_thread(owned_by, pid):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+def owned_by(pid: int) -> list[str]:
+    """Folders and containers that say that they are a process's."""
+    found = []
+    for path in Path(tempfile.gettempdir()).glob("qcode-box-*"):
+        try:
+            if (path / "owner").read_text(encoding="utf-8").startswith(f"{pid}/"):
+                found.append(path.name)
+        except OSError:
+            continue
+    command = ["docker", "ps", "-a", "--filter", "label=qcode=1", "--format", '{{.ID}} {{.Label "qcode.owner"}}']
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        listed = ""
+    return found + [line for line in listed.splitlines() if line.split()[1].startswith(f"{pid}/")]
+
+
+async def test_a_run_that_was_killed_leaves_nothing_and_another_goes_on(kind: str, tree: Source) -> None:
+    word = mark()
+    async with open_sandbox(jail_spec(kind, tree, gate=Gate([AllowedHost("index.test")]))) as living:
+        dead = await owner(kind, tree, word)
+        assert dead.stdout
+        for line in (b"begun\n", None, b"busy\n"):
+            said = await asyncio.wait_for(dead.stdout.readline(), SOON)
+            assert line is None or said == line
+        assert await asyncio.to_thread(processes, word)
+        assert await asyncio.to_thread(owned_by, dead.pid)
+        dead.send_signal(signal.SIGKILL)
+        await dead.wait()
+        assert await gone(word), "what ran inside ends with its owner, without anybody's help"
+        async with open_sandbox(jail_spec(kind, tree)):
+            pass
+        assert await nothing_of(dead.pid)
+        assert await out(living, "echo alive") == "alive\n"
+        assert await asyncio.to_thread(owned_by, os.getpid())
+    assert not await asyncio.to_thread(owned_by, os.getpid())
+
+
+async def test_a_first_process_that_is_killed_from_outside_is_told(tree: Source) -> None:
+    async with open_sandbox(jail_spec("bubblewrap", tree)) as box:
+        call, pid, word = await one_inside(box)
+        first = await asyncio.to_thread(first_of, pid)
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(SandboxLost, match="killed from outside"):
+            await call
+        for use in (box.exec("true", timeout_s=9), box.shell("true", timeout_s=9), box.read("a.txt"), box.patch()):
+            with pytest.raises(SandboxLost):
+                await use
+    assert await gone(word)
+
+
+def first_of(pid: int) -> int:
+    """Number 1 of the process namespace that a process is in."""
+    for other in same_namespace(pid):
+        status = Path(f"/proc/{other}/status").read_text(encoding="utf-8")
+        if next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1] == "1":
+            return other
+    raise AssertionError("it has no first process")
