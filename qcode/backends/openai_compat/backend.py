@@ -9,6 +9,7 @@ from qcode.backends.openai_compat.chunks import ChunkReader
 from qcode.backends.openai_compat.client import ANSWER_LIMIT, Patience, Timeouts, TooMuch, bounded
 from qcode.backends.openai_compat.connection import Connection
 from qcode.backends.openai_compat.constraint import Constraint
+from qcode.backends.openai_compat.discovery import Found
 from qcode.backends.openai_compat.foresight import Foresight, cut_short
 from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
 from qcode.backends.openai_compat.servers import Server
@@ -62,6 +63,15 @@ class OpenAIBackend:
         server, window = (known.server, known.window) if known else (Server.OTHER, None)
         details = {"base_url": self._url, "constraint": self._constraint.words}
         return BackendInfo(self._survey.model or "", server.value, window, details)
+
+    @property
+    def connection(self) -> Connection:
+        """The way to the server, for questions beside the conversation."""
+        return self._connection
+
+    async def found(self) -> Found:
+        """All that the server tells about itself. Raises: BackendError."""
+        return await self._survey.found()
 
     def start(self) -> None:
         """Begin to find out about the server, beside whatever comes first; needs a running event loop."""

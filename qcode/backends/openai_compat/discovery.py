@@ -7,7 +7,7 @@ LM Studio's GET /api/v0/models; OpenRouter's `context_length`. Ollama has a modu
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qcode.backends.openai_compat import ollama
@@ -29,8 +29,13 @@ class Found:
     window: int | None = None
     native: int | None = None
     parameters: int | None = None
-    listed: bool = True
-    """The server has a model of that name."""
+    names: tuple[str, ...] = ()
+    """All models that the server lists."""
+
+    @property
+    def listed(self) -> bool:
+        """The server has a model of that name, as far as it lists any."""
+        return not self.names or self.model in self.names
 
 
 async def identify(connection: Connection, model: str | None) -> tuple[Found, Mapping[str, Any]]:
@@ -40,14 +45,15 @@ async def identify(connection: Connection, model: str | None) -> tuple[Found, Ma
     entry = entry_of(entries, name)
     meta = entry.get("meta")
     parameters = _size(meta.get("n_params")) if isinstance(meta, Mapping) else None
-    listed = not entries or any(each["id"] == name for each in entries)
-    found = Found(name, server_of(entry.get("owned_by")), window_of(entry, None), None, parameters, listed)
-    return found, entry
+    names = tuple(str(each["id"]) for each in entries)
+    # Also a model that is not there is no doubt about who does not have it.
+    server = server_of((entry or (entries[0] if entries else {})).get("owned_by"))
+    return Found(name, server, window_of(entry, None), None, parameters, names), entry
 
 
 async def look_closer(connection: Connection, found: Found, entry: Mapping[str, Any]) -> Found:
     """The window that the server really runs with, where its list of models does not say. Raises: BackendError."""
-    window, native, model = found.window, None, found.model
+    window, native, model = found.window, found.native, found.model
     match found.server:
         case Server.LLAMA:
             with suppress(BackendError):
@@ -65,7 +71,7 @@ async def look_closer(connection: Connection, found: Found, entry: Mapping[str, 
                 window = window_of(closer, None) or window
         case Server.OLLAMA:
             window, native = await ollama.windows(connection, model)
-    return Found(model, found.server, window, native, found.parameters, found.listed)
+    return replace(found, window=window, native=native)
 
 
 def models_of(answer: object) -> list[Mapping[str, Any]]:
