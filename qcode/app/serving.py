@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from qcode.errors import ConfigError, ModelFileError, QcodeError
 from qcode.models.card import ModelCard
-from qcode.models.registry import load_registry
+from qcode.models.registry import find, load_registry
 from qcode.models.store import is_pulled
 from qcode.serving.client import Lease
 from qcode.serving.environment import how_to_get
@@ -13,7 +13,7 @@ from qcode.serving.hardware import Machine, detect
 from qcode.serving.plan import Plan, Wish
 from qcode.serving.planning import make_plan
 from qcode.serving.profiles import EngineName, engine_profile
-from qcode.serving.state import folder_of
+from qcode.serving.state import folder_of, running
 from qcode.serving.supervisor import Instruction
 
 LINGER_VARIABLE = "QCODE_SERVER_LINGER"
@@ -44,6 +44,33 @@ def plan_for(wish: Wish) -> Plan:
     if plan.nodes > 1 and plan.head == "HEAD_ADDRESS":
         raise ConfigError("--nodes needs --head ADDRESS, where the other machines reach this one (or --dry-run)")
     return plan
+
+
+def served_plan(
+    name: str | None, engine: str | None, context: int | None, notice: Callable[[str], None]
+) -> Plan | None:
+    """What a run uses: the server that runs already, or a new one where an engine was asked for.
+
+    None where neither is so. Raises: ConfigError, ModelFileError.
+    """
+    if engine is None:
+        kept = [(folder, record) for folder, record in running() if folder.keep.exists() and folder.plan() is not None]
+        if not kept:
+            return None
+        folder, record = kept[0]
+        notice(f"using {record.title}, which `qcode serve` keeps at {record.base_url}")
+        return folder.plan()
+    wanted = EngineName(engine)
+    card = find(name) if name else default_model(detect(), wanted)
+    for folder, record in running():
+        if (record.model, record.engine) == (card.name, engine) and (plan := folder.plan()) is not None:
+            if context not in {None, record.context}:
+                raise ConfigError(
+                    f"{folder.id} runs with a window of {record.context} tokens: `qcode serve stop {folder.id}` first, "
+                    f"or leave out --context"
+                )
+            return plan
+    return plan_for(Wish(card=card, engine=wanted, context=context))
 
 
 def lease_for(plan: Plan, *, fixed_port: bool, notice: Callable[[str], None]) -> Lease:

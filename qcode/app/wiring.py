@@ -11,7 +11,10 @@ from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.repository import require_repository
 from qcode.app.solve import Solve
+from qcode.backends.speech import Speech
+from qcode.codec.types import Dialect
 from qcode.config.paths import cache_dir, state_dir
+from qcode.errors import ConfigError
 from qcode.model import Backend, Sampling
 from qcode_sandbox.choice import choose
 from qcode_sandbox.protocol import Sandbox
@@ -36,6 +39,7 @@ class RunOptions:
     repo: Path
     model: str | None = None
     base_url: str | None = None
+    engine: Literal["vllm", "sglang", "llama-server"] | None = None
     tools: ToolsetName | None = None
     context: int | None = None
     small_context: bool = False
@@ -44,6 +48,7 @@ class RunOptions:
     temperature: float | None = None
     seed: int | None = None
     constrain: bool = True
+    dialect: Dialect | None = None
     sandbox: Literal["auto", "docker", "bubblewrap", "none"] = "auto"
     image: str | None = None
     max_turns: int | None = None
@@ -84,17 +89,23 @@ def wire(task: str, options: RunOptions) -> Solve:
 
 
 def choose_model(options: RunOptions, task: str = "") -> Model:
-    """The backend for --model, --base-url and their variables; without them the best model that is pulled, else a
-    server that already runs on this machine. Raises: ConfigError, ModelFileError."""
+    """The backend for --model, --base-url, --engine and their variables; without them a server that `qcode serve` has
+    started, the best model that is pulled, else a server that already runs on this machine.
+
+    Raises: ConfigError, ModelFileError.
+    """
     name = options.model or os.environ.get("QCODE_MODEL") or None
-    url = options.base_url or (None if options.model else os.environ.get("QCODE_BASE_URL")) or None
+    url = options.base_url or (None if options.model or options.engine else os.environ.get("QCODE_BASE_URL")) or None
+    if options.engine is not None and options.base_url is not None:
+        raise ConfigError("--engine starts a server and --base-url names one that runs: give one of them")
     if name is not None and name.startswith(SCRIPTED):
         from qcode.backends.scripted import ScriptedBackend
 
         toolset = options.tools or "swe"
-        return Model(
-            ScriptedBackend(Path(name.removeprefix(SCRIPTED))), toolset, _sampling(options, toolset, None, task)
-        )
+        backend = ScriptedBackend(Path(name.removeprefix(SCRIPTED)), speech=_speech(options, None))
+        return Model(backend, toolset, _sampling(options, toolset, None, task))
+    if url is None and (served := _served(name, options, task)) is not None:
+        return served
     if url is None and name is None and (name := _pulled()) is None:
         from qcode.app.running import running_server
 
@@ -114,7 +125,36 @@ def _server(url: str, name: str | None, options: RunOptions, task: str) -> Model
     smallest = 0 if options.small_context else SMALLEST_WINDOW
     needs = Needs(smallest=smallest, wanted=options.context, notice=options.notice)
     key = os.environ.get("QCODE_API_KEY")
-    backend = OpenAIBackend(url, name, api_key=key, needs=needs, constrain=options.constrain)
+    backend = OpenAIBackend(
+        url, name, api_key=key, needs=needs, constrain=options.constrain, speech=_speech(options, card)
+    )
+    backend.start()
+    return Model(backend, toolset, _sampling(options, toolset, card, task))
+
+
+def _served(name: str | None, options: RunOptions, task: str) -> Model | None:
+    """A server of qcode's own: of the engine that was asked for, or the one that is to stay when nothing was."""
+    if options.engine is None and name is not None:
+        return None
+    from qcode.app.serving import served_plan
+
+    plan = served_plan(name, options.engine, options.context, options.notice)
+    if plan is None:
+        return None
+    from qcode.app.serving import lease_for
+    from qcode.backends.openai_compat import Needs, OpenAIBackend
+    from qcode.backends.retry import RetryPolicy
+    from qcode.models.registry import find
+    from qcode.serving.backend import ServedBackend
+
+    card = find(plan.model)
+    toolset = options.tools or card.toolset
+    needs = Needs(smallest=0 if options.small_context else SMALLEST_WINDOW, notice=options.notice)
+
+    def connect(url: str, model: str, retry: RetryPolicy) -> OpenAIBackend:
+        return OpenAIBackend(url, model, retry=retry, needs=needs, constrain=options.constrain)
+
+    backend = ServedBackend(plan, lease_for(plan, fixed_port=False, notice=options.notice), connect=connect)
     backend.start()
     return Model(backend, toolset, _sampling(options, toolset, card, task))
 
@@ -142,9 +182,18 @@ def _engine(name: str, options: RunOptions, task: str) -> Model:
         seed=options.seed,
         prefix_cache_dir=cache_dir() / "prefixes",
     )
-    backend = LlamaBackend(config, name=file.card.name if file.card else file.path.name, constrain=options.constrain)
+    known_as = file.card.name if file.card else file.path.name
+    speech = _speech(options, file.card)
+    backend = LlamaBackend(config, name=known_as, constrain=options.constrain, speech=speech)
     backend.start()
     return Model(backend, toolset, _sampling(options, toolset, file.card, task))
+
+
+def _speech(options: RunOptions, card: "ModelCard | None") -> Speech:
+    from qcode.models.card import Mode
+
+    dialect = options.dialect or (Dialect(card.dialect) if card else Dialect.QWEN3_CODER)
+    return Speech(dialect, begins_thinking=card is not None and card.modes == (Mode.THINKING,))
 
 
 def _sampling(options: RunOptions, toolset: str, card: "ModelCard | None", task: str) -> Sampling:

@@ -47,6 +47,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1 (default: $QCODE_BASE_URL); its key is "
         "taken from $QCODE_API_KEY",
     )
+    model.add_argument("--engine", choices=["vllm", "sglang", "llama-server"], help="start a server of the model, or "
+                       "join the one that runs; see `qcode serve --help`")  # fmt: skip
     model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
                        help="swe, small, qwen-code or minimal (default: what suits the model)")  # fmt: skip
     model.add_argument("--context", type=_positive, metavar="N", help="window in tokens, of the in-process engine or "
@@ -60,6 +62,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     model.add_argument("--thinking-budget", type=_positive, metavar="N", help="tokens that it may think at most")
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
+    model.add_argument("--dialect", choices=["qwen3_coder", "hermes"], help="form of the model's tool calls (default: "
+                       "what the registry says of it)")  # fmt: skip
     model.add_argument("--no-constrain", action="store_true", help="let the engine write malformed calls too")
     box = run.add_argument_group("the sandbox")
     box.add_argument(
@@ -108,6 +112,7 @@ async def _main(args: argparse.Namespace) -> int:
         repo=args.repo,
         model=args.model,
         base_url=args.base_url,
+        engine=args.engine,
         tools=args.tools,
         context=args.context,
         small_context=args.small_context,
@@ -116,6 +121,7 @@ async def _main(args: argparse.Namespace) -> int:
         temperature=args.temperature,
         seed=args.seed,
         constrain=not args.no_constrain,
+        dialect=None if args.dialect is None else Dialect(args.dialect),
         sandbox=args.sandbox,
         image=args.image,
         max_turns=args.max_turns,

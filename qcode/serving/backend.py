@@ -34,7 +34,8 @@ class ServedBackend:
         self._retry = RetryPolicy()
         self._record: Record | None = None
         self._inner: OpenAIBackend | None = None
-        self._starting = asyncio.Lock()
+        self._getting_ready = asyncio.Lock()
+        self._begun: asyncio.Task[tuple[OpenAIBackend, Record]] | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -46,6 +47,12 @@ class ServedBackend:
             record.context if record else self._plan.context,
             {"base_url": record.base_url if record else "", "server": self._lease.folder.id},
         )
+
+    def start(self) -> None:
+        """Begin to load, beside whatever comes first; needs a running event loop."""
+        self._begun = asyncio.ensure_future(self._ready())
+        # What goes wrong is raised when somebody asks.
+        self._begun.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta | Assistant, None]:
         """Yield deltas, then one Assistant; EngineRestarted in between where the server came back.
@@ -69,7 +76,7 @@ class ServedBackend:
                 reason = str(error)
             if restarted:
                 restarts += 1
-                await self._drop()
+                await self._drop(inner)
                 _, record = await self._ready()
                 yield EngineRestarted(error=record.note or reason)
             else:
@@ -84,17 +91,22 @@ class ServedBackend:
 
     async def aclose(self) -> None:
         """Leave the server; safe to call twice."""
-        await self._drop()
+        if self._begun is not None and not self._begun.done():
+            self._begun.cancel()
+            await asyncio.wait([self._begun])
+        if self._inner is not None:
+            await self._drop(self._inner)
         self._lease.release()
 
     async def _ready(self) -> tuple[OpenAIBackend, Record]:
-        async with self._starting:
+        async with self._getting_ready:
             if self._inner is None or self._record is None:
                 self._record = await self._lease.ready()
                 self._inner = self._connect(self._record.base_url, self._record.served, _NEVER)
             return self._inner, self._record
 
-    async def _drop(self) -> None:
-        inner, self._inner = self._inner, None
-        if inner is not None:
+    async def _drop(self, inner: OpenAIBackend) -> None:
+        """Give up a connection to a server that was started again, unless another session of ours has already."""
+        if self._inner is inner:
+            self._inner = None
             await inner.aclose()

@@ -17,6 +17,7 @@ from qcode.config.paths import state_dir
 from qcode.errors import ConfigError
 from qcode.messages import Frozen
 from qcode.models.atomic import write_text
+from qcode.serving.plan import Plan
 
 
 class Phase(StrEnum):
@@ -91,6 +92,17 @@ class ServerFolder:
     def write(self, record: Record) -> None:
         """Raises: OSError."""
         write_text(self.path / "record.json", record.model_dump_json())
+
+    def plan(self) -> Plan | None:
+        """What it was started with; None where there is none, or one of another version of qcode."""
+        try:
+            return Plan.model_validate_json((self.path / "plan.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Raises: OSError."""
+        write_text(self.path / "plan.json", plan.model_dump_json())
 
     def take_lock(self) -> int | None:
         """Become the server's supervisor: a descriptor to keep; None where there is one already. Raises: OSError."""

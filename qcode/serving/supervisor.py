@@ -185,6 +185,7 @@ def main() -> int:
     if refused:
         supervisor.fail(refused)
         return 0
+    folder.write_plan(instruction.plan)
     supervisor.write()
     if os.fork() > 0:
         # Not the interpreter's own exit: the lock is the child's now.
