@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec clean
+.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec bench-prechecks clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -42,6 +42,10 @@ vllm-env: setup
 diff-vllm: vllm-env $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-0.5b --yes
 	$(PY) benchmarks/diff_vllm.py
+
+bench-prechecks: setup $(VENV)/dev.stamp
+	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
+	$(PY) -P benchmarks/prechecks.py --dataset $(EVALDATA)/quixbugs.jsonl --model qwen2.5-coder-1.5b --out $(OUT)/prechecks
 
 bench-codec: vllm-env $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-0.5b --yes
