@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from qcode_evals.scoring import Price
 
 COMMANDS = {
-    "compare": "say whether one run resolves more than another",
-    "official": "have a run's logs graded by the official swebench package too",
+    "compare": ("compare", "say whether one run resolves more than another"),
+    "official": ("official", "have a run's logs graded by the official swebench package too"),
+    "report": ("pages", "write a run's page again"),
+    "submission": ("submission", "make the folder that SWE-bench's repository of experiments takes"),
 }
-"""Further commands, each a module of the same name with a `main`; without one of them, a run is meant."""
+"""Further commands, each with its module, which has a `main`; without one of them, a run is meant."""
 
 EPILOG = """\
 further commands (each has --help):
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         prog="qcode-evals",
         description="Give every instance of a SWE-bench data set its own container, let the agent work on it, judge "
         "its patch in a fresh one, and write predictions.jsonl and report.json as SWE-bench does.",
-        epilog=EPILOG.format(commands="\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items())),
+        epilog=EPILOG.format(commands="\n".join(f"  {name:<11} {what}" for name, (_, what) in COMMANDS.items())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--dataset", type=Path, required=True, metavar="FILE", help="instances, one JSON object a line")
@@ -108,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv and argv[0] in COMMANDS:
-            return int(importlib.import_module(f"qcode_evals.{argv[0]}").main(argv[1:]))
+            return int(importlib.import_module(f"qcode_evals.{COMMANDS[argv[0]][0]}").main(argv[1:]))
         args = parser().parse_args(argv)
         try:
             return asyncio.run(_main(args))
@@ -204,9 +206,12 @@ def _summary(
 ) -> int:
     from qcode.ui.sanitize import visible
     from qcode_evals.attempt import Outcome
+    from qcode_evals.pages import PAGE, page
     from qcode_evals.scoring import summary
 
-    for line in [*summary(attempts, price=args.price), controls.summary(instances), f"results: {args.out}"]:
+    told = controls.summary(instances)
+    (args.out / PAGE).write_text(page(args.out, attempts, controls=told, price=args.price), encoding="utf-8")
+    for line in [*summary(attempts, price=args.price), told, f"results: {args.out}, in a browser {args.out / PAGE}"]:
         print(visible(line))
     wrong = [a for a in attempts if args.expect_resolved and a.resolved is not (args.expect_resolved == "all")]
     for attempt in wrong:

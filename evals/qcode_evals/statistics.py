@@ -2,7 +2,7 @@
 
 Sources: Wilson 1927 (interval); McNemar 1947 in its exact binomial form; Chen et al. 2021, arXiv:2107.03374 (pass@k);
 Yao et al. 2024, arXiv:2406.12045 (pass^k); Miller 2024, arXiv:2411.00640 (attempts clustered by task); Connor 1987,
-Biometrics 43 (power of the paired comparison).
+Biometrics 43 (power of the paired comparison); Agresti and Min 2005, Statistics in Medicine 24 (its interval).
 """
 
 import math
@@ -91,13 +91,15 @@ class Paired:
 
     @property
     def difference(self) -> Estimate:
-        """Second minus first, as a share of the tasks, with the interval of paired proportions."""
+        """Second minus first, as a share of the tasks; the interval is Agresti and Min's, which adds two tasks and so
+        says something also when no task differs."""
         if self.tasks == 0:
             return Estimate(0.0, -1.0, 1.0)
-        first, second = self.only_first / self.tasks, self.only_second / self.tasks
-        difference = second - first
-        half = _z() * math.sqrt(max(0.0, first + second - difference**2) / self.tasks)
-        return Estimate(difference, max(-1.0, difference - half), min(1.0, difference + half))
+        gained, lost, tasks = self.only_second + 0.5, self.only_first + 0.5, self.tasks + 2
+        middle = (gained - lost) / tasks
+        half = _z() * math.sqrt((gained + lost) / tasks - middle**2) / math.sqrt(tasks)
+        difference = (self.only_second - self.only_first) / self.tasks
+        return Estimate(difference, max(-1.0, middle - half), min(1.0, middle + half))
 
 
 def paired(first: Mapping[str, bool], second: Mapping[str, bool]) -> Paired:
