@@ -76,6 +76,8 @@ class Assistant(Frozen):
     usage: Usage = Usage()
     problems: tuple[str, ...] = ()
     """One line each, for the model: calls in this answer that could not be understood."""
+    written: str = ""
+    """For the log: the answer as the model wrote it, where something in it was repaired or not understood."""
 
 
 class Tool(Frozen):
