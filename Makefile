@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec bench-prechecks clean
+.PHONY: run test test-attacks soak test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec bench-prechecks clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -18,6 +18,12 @@ test: setup $(VENV)/dev.stamp lint
 # Against a real vLLM: minutes, and 3.5 GB the first time.
 test-serving: setup $(VENV)/dev.stamp vllm-env
 	$(PY) -P -m pytest -q -rs --durations=10 -m serving tests/serving
+
+test-attacks: setup $(VENV)/dev.stamp
+	ATTACK_RACES=1000 $(PY) -P -m pytest -q -rs --durations=10 tests/sandbox
+
+soak: setup $(VENV)/dev.stamp
+	$(PY) -P benchmarks/soak.py 10000
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .
