@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qcode import codec
+from qcode.backends.speech import Speech
 from qcode.codec import (
     ArgumentFinished,
     ArgumentText,
@@ -30,9 +31,10 @@ class Answer:
     """Feed it `text` and `thinking` as they come, `begin`, `argument` and `call` for what comes parsed, then once
     `finish` or `stop`."""
 
-    def __init__(self, request: Request) -> None:
-        self._parser = StreamParser(request.tools)
+    def __init__(self, request: Request, speech: Speech) -> None:
+        self._parser = StreamParser(request.tools, dialect=speech.dialect, thinking=speech.thinking(request.sampling))
         self._history = request.history
+        self._written: list[str] = []
         self._thinking: list[str] = []
         self._text_places: dict[int, int] = {}
         self._calls: dict[int, tuple[ParsedCall, str]] = {}
@@ -47,6 +49,7 @@ class Answer:
 
     def text(self, piece: str) -> Iterator[Delta]:
         """Some more of what the model writes, calls in it included."""
+        self._written.append(piece)
         yield from self._deltas(self._parser.feed(piece))
 
     def place(self) -> int:
@@ -99,6 +102,7 @@ class Answer:
                 recoveries=len(parsed.recoveries), recovered=dict(Counter(kind.value for kind in parsed.recoveries))
             ),
             problems=(*(problem.text for problem in parsed.problems), *self._problems),
+            written="".join(self._written) if parsed.recoveries or parsed.problems else "",
         )
 
     def _deltas(self, events: Iterable[CodecEvent]) -> Iterator[Delta]:
@@ -119,7 +123,9 @@ class Answer:
                 case codec.Recovered(kind=kind):
                     yield Recovered(kind=kind.value)
                 case codec.Problem():
-                    pass  # The parser's result has them all.
+                    # The parser's result has them all; the call that had begun is dropped.
+                    for place in self._text_places.values():
+                        self._begun.pop(place, None)
 
     def _place_of(self, index: int) -> int:
         if index not in self._text_places:

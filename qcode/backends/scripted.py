@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from qcode.backends.answer import Answer
 from qcode.backends.retry import AT_ONCE, RetryPolicy, with_retries
+from qcode.backends.speech import Speech
 from qcode.errors import BackendError, ConfigError, ContextOverflow, Malformed, Overloaded, Refused, Unavailable
 from qcode.messages import Assistant, Frozen, Stop, Usage
 from qcode.model import BackendInfo, Delta, Request
@@ -52,8 +53,9 @@ class ScriptedAnswer(Frozen):
 class ScriptedBackend:
     """Gives the answers of a script in order. Raises: ConfigError for a file that is none."""
 
-    def __init__(self, path: Path, *, retry: RetryPolicy = AT_ONCE) -> None:
+    def __init__(self, path: Path, *, retry: RetryPolicy = AT_ONCE, speech: Speech | None = None) -> None:
         self._path = path
+        self._speech = speech or Speech()
         self._retry = retry
         self._answers = [answer for line in _read(path) for answer in [line] * line.repeat]
         self._given = 0
@@ -81,7 +83,7 @@ class ScriptedBackend:
         self._given += 1
         if script.delay_s:
             await asyncio.sleep(script.delay_s)
-        answer = Answer(request)
+        answer = Answer(request, self._speech)
         usage = script.usage.model_copy(update={"requests": 1})
         pieces = [(answer.thinking, piece) for piece in _pieces(script.thinking, script.chunk)]
         pieces += [(answer.text, piece) for piece in _pieces(script.text, script.chunk)]

@@ -107,6 +107,7 @@ async def _main(args: argparse.Namespace) -> int:
     from qcode.app.wiring import RunOptions, wire
     from qcode.cli.signals import cancel_on_signals
     from qcode.cli.taskfile import read_task
+    from qcode.codec.types import Dialect
 
     options = RunOptions(
         repo=args.repo,

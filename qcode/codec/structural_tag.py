@@ -4,11 +4,12 @@ The same form as `qcode.codec.grammar` gives llama.cpp. Its counted free text wo
 second to compile; a tag's own limit, in tokens, costs nothing. Source: XGrammar's `structural_tag` reference (0.2).
 """
 
+import json
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
-from qcode.codec.types import Function, Tool
+from qcode.codec.types import Dialect, Function, Tool
 
 REASON_TOKENS = 120
 """Tokens before a call that must come: about as much as the 400 characters of the grammar."""
@@ -20,6 +21,9 @@ _END = "\n</parameter>\n"
 # What would begin a call in another form, hide it in a code fence, or close what is not open. A call's own opener is no
 # text either: where the text may end, it ends there.
 _NOT_BEFORE_A_CALL = ["<tool_call", "<function=", "<parameter", "</", "```", "~~~"]
+
+# Thinking stands there too, in the dialect of JSON.
+_NOT_BEFORE_JSON = [text for text in _NOT_BEFORE_A_CALL if text != "</"]
 
 # What would look like the end of a value: its closing tag forgotten, or with the rest of the call behind it.
 _NOT_IN_TEXT = [
@@ -39,7 +43,9 @@ _SCALARS: dict[str, dict[str, Any]] = {
 }
 
 
-def structural_tag(tools: Iterable[Tool] | None, *, required: bool) -> dict[str, Any]:
+def structural_tag(
+    tools: Iterable[Tool] | None, *, required: bool, dialect: Dialect = Dialect.QWEN3_CODER
+) -> dict[str, Any]:
     """A `response_format` for calls to `tools`: with `required` a short free text and exactly one call, else any text
     in which every call that is begun is well-formed.
 
@@ -48,18 +54,28 @@ def structural_tag(tools: Iterable[Tool] | None, *, required: bool) -> dict[str,
     known = list(functions(tools).values())
     if not known:
         raise ValueError("a structural tag of calls needs at least one tool")
+    hermes = dialect is Dialect.HERMES
+    call_of = _json_call if hermes else _call
     form: dict[str, Any]
     if required:
-        reason = {"type": "any_text", "excludes": _NOT_BEFORE_A_CALL, "max_tokens": REASON_TOKENS}
-        form = _sequence([reason, _constant(_OPENER), _any_of([_call(function, "") for function in known])])
+        excludes = _NOT_BEFORE_JSON if hermes else _NOT_BEFORE_A_CALL
+        reason = {"type": "any_text", "excludes": excludes, "max_tokens": REASON_TOKENS}
+        form = _sequence([reason, _constant(_OPENER), _any_of([call_of(function, "") for function in known])])
     else:
         form = {
             "type": "triggered_tags",
             "triggers": [_OPENER.strip()],
-            "tags": [_call(function, _OPENER) for function in known],
+            "tags": [call_of(function, _OPENER) for function in known],
             "excludes": ["<function=", "</tool_call>"],
         }
     return {"type": "structural_tag", "format": form}
+
+
+def _json_call(function: Function, opener: str) -> dict[str, Any]:
+    name = json.dumps(function.name, ensure_ascii=False)
+    schema = {"type": "object", **{key: value for key, value in function.parameters.items() if key != "oneOf"}}
+    arguments = {"type": "json_schema", "json_schema": schema}
+    return _tag(f'{opener}{{"name": {name}, "arguments": ', arguments, "}\n</tool_call>")
 
 
 def _call(function: Function, opener: str) -> dict[str, Any]:

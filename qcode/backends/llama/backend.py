@@ -9,6 +9,7 @@ from qcode.backends.llama import protocol
 from qcode.backends.llama.body import grammar_body, sampling_body
 from qcode.backends.llama.process import EngineDied, EngineProcess
 from qcode.backends.llama.settings import EngineConfig
+from qcode.backends.speech import Speech
 from qcode.codec import render
 from qcode.errors import BackendError, ContextOverflow, Malformed, ModelFileError, QcodeError, Refused, Unavailable
 from qcode.events import EngineRestarted, PrefillProgress
@@ -22,16 +23,20 @@ RESTARTS = 2
 class LlamaBackend:
     """Answers from the model file of `config`, which the user knows as `name`.
 
-    With `constrain`, a grammar holds every tool call that an answer begins to the form of a call, and a request with
-    tool choice "required" to a short free text and one call. Raises: ModelFileError where there is no such file.
+    The prompt is written, and the answer read, as `speech` says. With `constrain`, a grammar holds every tool call that
+    an answer begins to the form of a call, and a request with tool choice "required" to a short free text and one call.
+    Raises: ModelFileError where there is no such file.
     """
 
-    def __init__(self, config: EngineConfig, *, name: str, constrain: bool = True) -> None:
+    def __init__(
+        self, config: EngineConfig, *, name: str, constrain: bool = True, speech: Speech | None = None
+    ) -> None:
         if not config.model_path.is_file():
             raise ModelFileError(f"there is no model file {config.model_path}: qcode models pull {name}")
         self._config = config
         self._name = name
         self._constrain = constrain
+        self._speech = speech or Speech()
         self._process: EngineProcess | None = None
         self._ready = protocol.Ready(config.context)
         self._turns = asyncio.Semaphore(config.slots)
@@ -57,11 +62,11 @@ class LlamaBackend:
 
         Raises: ContextOverflow, Refused, Unavailable, ModelFileError.
         """
-        prompt = render(request.system, request.history, request.tools)
-        prefix = render(request.system, (), request.tools, generation_prompt=False)
+        prompt = self._prompt(request)
+        prefix = render(request.system, (), request.tools, generation_prompt=False, dialect=self._speech.dialect)
         body = {
             **sampling_body(request.sampling, default_seed=self._config.seed),
-            **grammar_body(request, constrain=self._constrain),
+            **grammar_body(request, constrain=self._constrain, dialect=self._speech.dialect),
         }
         async with self._turns:
             for _ in range(1 + RESTARTS):
@@ -81,7 +86,7 @@ class LlamaBackend:
 
     async def count_tokens(self, request: Request) -> int:
         """Exact length of the prompt by the model's own tokenizer. Raises: Unavailable, ModelFileError."""
-        text = render(request.system, request.history, request.tools)
+        text = self._prompt(request)
         for _ in range(1 + RESTARTS):
             process = await self._running()
             try:
@@ -102,6 +107,10 @@ class LlamaBackend:
         if process:
             await asyncio.to_thread(process.close)
 
+    def _prompt(self, request: Request) -> str:
+        thinking = self._speech.thinking(request.sampling)
+        return render(request.system, request.history, request.tools, dialect=self._speech.dialect, thinking=thinking)
+
     async def _running(self) -> EngineProcess:
         """A process with a loaded model. Raises: Unavailable, ModelFileError."""
         if self._closed:
@@ -121,7 +130,7 @@ class LlamaBackend:
     async def _answer(
         self, process: EngineProcess, ask: protocol.Complete, request: Request
     ) -> AsyncGenerator[Delta | Assistant, None]:
-        answer = Answer(request)
+        answer = Answer(request, self._speech)
         stopped = False
         with process.ask(ask) as conversation:
             while True:

@@ -6,7 +6,7 @@ Source of the field names: llama.cpp `tools/server/README.md`, POST /completion.
 from typing import Any
 
 from qcode.backends.offered import offered
-from qcode.codec import grammar
+from qcode.codec import Dialect, grammar
 from qcode.model import Request, Sampling
 
 # The order in which the models' published values are meant (as vLLM and transformers apply them): the temperature
@@ -31,13 +31,13 @@ def sampling_body(sampling: Sampling, *, default_seed: int | None) -> dict[str, 
     }
 
 
-def grammar_body(request: Request, *, constrain: bool) -> dict[str, Any]:
+def grammar_body(request: Request, *, constrain: bool, dialect: Dialect = Dialect.QWEN3_CODER) -> dict[str, Any]:
     """The fields that, with `constrain`, hold the answer's calls to their form: from the start where a call is
     required, else from the opening of a call on."""
     required = request.tool_choice == "required"
     if not request.tools:
         return {}
-    form = grammar(offered(request), required=required)
+    form = grammar(offered(request), required=required, dialect=dialect)
     # Tokens that must appear in the text even where a model file marks them as control tokens.
     fields: dict[str, Any] = {"preserved_tokens": list(form.preserved)}
     if constrain:

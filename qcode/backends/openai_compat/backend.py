@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from qcode.backends.openai_compat import discovery, faults, payload
+from qcode.backends.openai_compat import discovery, faults, payload, thought
 from qcode.backends.openai_compat.chunks import ChunkReader
 from qcode.backends.openai_compat.client import ANSWER_LIMIT, Patience, Timeouts, TooMuch, bounded
 from qcode.backends.openai_compat.connection import Connection
@@ -15,6 +15,7 @@ from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
 from qcode.backends.openai_compat.servers import Server
 from qcode.backends.openai_compat.survey import Needs, Survey
 from qcode.backends.retry import RetryPolicy, with_retries
+from qcode.backends.speech import Speech
 from qcode.errors import BackendError, ContextOverflow, Refused, Unavailable
 from qcode.messages import Assistant
 from qcode.model import BackendInfo, Delta, Request
@@ -31,8 +32,8 @@ _END = object()
 class OpenAIBackend:
     """Asks `model` of the server at `base_url`, or its only model when `model` is None.
 
-    With `constrain`, a server that can do so is asked to hold every tool call to its form; without it, none is.
-    Raises: ConfigError for a URL that is none.
+    `speech` is how its model writes, for what the server leaves in the text. With `constrain`, a server that can do so
+    is asked to hold every tool call to its form; without it, none is. Raises: ConfigError for a URL that is none.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class OpenAIBackend:
         retry: RetryPolicy | None = None,
         needs: Needs | None = None,
         constrain: bool = True,
+        speech: Speech | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._connection = Connection(base_url, api_key=api_key, timeouts=self._timeouts)
@@ -52,7 +54,8 @@ class OpenAIBackend:
         self._survey = Survey(self._connection, model, needs or Needs())
         self._retry = retry or RetryPolicy()
         self._habits = Habits()
-        self._constraint = Constraint(wanted=constrain)
+        self._speech = speech or Speech()
+        self._constraint = Constraint(wanted=constrain, dialect=self._speech.dialect)
         self._foresight = Foresight()
         self._counts = True
 
@@ -82,7 +85,7 @@ class OpenAIBackend:
 
         Raises: BackendError.
         """
-        return with_retries(lambda: self._answer(request), self._retry)
+        return thought.within_budget(request, lambda asked: with_retries(lambda: self._answer(asked), self._retry))
 
     async def discover(self) -> BackendInfo:
         """Ask the server for its models and the window. Raises: BackendError."""
@@ -120,9 +123,11 @@ class OpenAIBackend:
         patience = Patience()
         body = payload.body(request, await self._survey.name())
         size = len(payload.encoded(body))
-        fields = self._habits.apply(self._constraint.applied(body, request, Server(self.info.engine)))
+        server = Server(self.info.engine)
+        body |= thought.fields(request.sampling.thinking, server)
+        fields = self._habits.apply(self._constraint.applied(body, request, server))
         stream = await self._begin(await self._fitted(request, fields, size), patience)
-        reader = ChunkReader(request, self._url)
+        reader = ChunkReader(request, self._url, self._speech)
         try:
             bounded(stream.response, ANSWER_LIMIT, patience.heard)
             while (chunk := await self._next(stream, reader, patience)) is not _END:

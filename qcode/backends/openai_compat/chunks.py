@@ -14,6 +14,7 @@ from typing import Any
 from qcode.backends.answer import Answer
 from qcode.backends.openai_compat import faults
 from qcode.backends.openai_compat.arguments import BadArguments, as_declared, characters, decoded
+from qcode.backends.speech import Speech
 from qcode.codec import ParsedCall
 from qcode.codec.members import Members
 from qcode.codec.schema import functions
@@ -46,8 +47,8 @@ class _Call:
 class ChunkReader:
     """Feed it every chunk with `read`; `finish` gives the Assistant at the end."""
 
-    def __init__(self, request: Request, url: str) -> None:
-        self._answer = Answer(request)
+    def __init__(self, request: Request, url: str, speech: Speech | None = None) -> None:
+        self._answer = Answer(request, speech or Speech())
         self._functions = functions(request.tools)
         self._url = url
         self._calls: dict[object, _Call] = {}

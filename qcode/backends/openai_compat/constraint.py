@@ -8,6 +8,7 @@ from typing import Any
 
 from qcode.backends.offered import offered
 from qcode.backends.openai_compat.servers import Server
+from qcode.codec import Dialect
 from qcode.codec.structural_tag import structural_tag
 from qcode.model import Request
 
@@ -17,8 +18,9 @@ FIELD = "response_format"
 class Constraint:
     """What this server is asked for, with `wanted`; `words` say what became of it."""
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, *, wanted: bool, dialect: Dialect = Dialect.QWEN3_CODER) -> None:
         self._wanted = wanted
+        self._dialect = dialect
         self._refused = False
         self.words = "not yet known" if wanted else "off"
 
@@ -33,7 +35,7 @@ class Constraint:
             return fields | {"tool_choice": "auto"}
         if server is not Server.VLLM or self._refused:
             return fields
-        tag = structural_tag(offered(request), required=request.tool_choice == "required")
+        tag = structural_tag(offered(request), required=request.tool_choice == "required", dialect=self._dialect)
         return fields | {FIELD: tag, "tool_choice": "auto"}
 
     def answered(self, wanted: dict[str, Any], accepted: dict[str, Any]) -> None:
