@@ -32,7 +32,7 @@ def _z(confidence: float = CONFIDENCE) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def wilson(successes: int, trials: int) -> Estimate:
+def wilson(successes: float, trials: float) -> Estimate:
     """Share of successes with Wilson's score interval; nothing is known of no trials."""
     if trials == 0:
         return Estimate(0.0, 0.0, 1.0)
@@ -52,20 +52,21 @@ def pass_hat_k(tries: int, resolved: int, k: int) -> float:
     return math.comb(resolved, k) / math.comb(tries, k)
 
 
-def mean_estimate(rates: Sequence[float]) -> Estimate:
-    """Mean over tasks of which each was tried several times, with the tasks as clusters."""
-    if not rates:
-        return Estimate(0.0, 0.0, 1.0)
-    mean = fmean(rates)
-    half = _z() * math.sqrt(variance(rates) / len(rates)) if len(rates) > 1 else 1.0
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))
+def clustered(rates: Sequence[float], attempts: int) -> Estimate:
+    """Mean over tasks of which each was tried several times: Wilson's interval for as many attempts as the spread
+    between tasks is worth, and so an honest one also where all or none were resolved."""
+    if len(rates) < 2:
+        return wilson(sum(rates), len(rates))
+    mean, spread = fmean(rates), variance(rates)
+    worth = mean * (1 - mean) * len(rates) / spread if spread else len(rates)
+    return wilson(mean * min(worth, attempts), min(worth, attempts))
 
 
 def score(tries: Mapping[str, Sequence[bool]]) -> Estimate:
     """pass@1 over tasks: Wilson's interval when each was tried once, the clustered one otherwise."""
     if all(len(results) == 1 for results in tries.values()):
         return wilson(sum(results[0] for results in tries.values()), len(tries))
-    return mean_estimate([fmean(results) for results in tries.values() if results])
+    return clustered([fmean(results) for results in tries.values()], sum(map(len, tries.values())))
 
 
 @dataclass(frozen=True, slots=True)
