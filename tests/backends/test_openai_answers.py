@@ -40,6 +40,14 @@ async def test_a_call_left_in_the_text_is_found_however_it_is_cut(ask: Ask, chun
     assert message.stop is Stop.TOOL_CALLS
 
 
+async def test_what_had_to_be_repaired_is_kept_as_it_was_written(ask: Ask) -> None:
+    slipped = CALL.replace("<parameter=command>", "<parameter>command>")
+    assert (await ask({"text": CALL, "chunk": 5})).written == ""
+    message = await ask({"text": slipped, "chunk": 5})
+    assert message.tool_calls == (ToolCall(id="call_1", name="bash", arguments={"command": "ls -l"}),)
+    assert message.written == slipped
+
+
 async def test_a_call_that_the_server_parsed(serve: Serve, connect: Connect, collect: Collect) -> None:
     url, _ = await serve(
         {"text": "I look.", "calls": [{"id": "abc", "name": "bash", "arguments": '{"command": "ls -l"}'}]}
