@@ -58,8 +58,10 @@ def clustered(rates: Sequence[float], attempts: int) -> Estimate:
     if len(rates) < 2:
         return wilson(sum(rates), len(rates))
     mean, spread = fmean(rates), variance(rates)
-    worth = mean * (1 - mean) * len(rates) / spread if spread else len(rates)
-    return wilson(mean * min(worth, attempts), min(worth, attempts))
+    if not 0 < mean < 1:
+        return wilson(sum(rates), len(rates))
+    worth = min(mean * (1 - mean) * len(rates) / spread, attempts) if spread else attempts
+    return wilson(mean * worth, worth)
 
 
 def score(tries: Mapping[str, Sequence[bool]]) -> Estimate:
