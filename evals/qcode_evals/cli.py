@@ -68,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results and logs go")
     top.add_argument("--workers", type=_positive, default=1, metavar="N", help="sandboxes at a time (default: 1)")
     top.add_argument("--repeat", type=_positive, default=1, metavar="N", help="attempts at each instance (default: 1)")
+    top.add_argument(
+        "--executor", choices=["local", "ray"], default="local", help="where attempts are made (default: local)"
+    )
+    top.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="of a cluster (default: one of this machine, with --workers slots)"
+    )
     top.add_argument("--instance", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     top.add_argument("--limit", type=_positive, metavar="N", help="only the first N")
     top.add_argument("--resume", action="store_true", help="keep what an earlier run into --out finished")
@@ -84,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
                        help="as for qcode run")  # fmt: skip
+    model.add_argument("--no-constrain", action="store_true", help="as for qcode run")
     model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument(
@@ -131,12 +138,14 @@ async def _main(args: argparse.Namespace) -> int:
     from qcode_evals.dataset import load, select
     from qcode_evals.environment import Images
     from qcode_evals.executors.local import LocalExecutor
+    from qcode_evals.executors.protocol import Executor
+    from qcode_evals.executors.ray import RayExecutor
     from qcode_evals.making import Maker
-    from qcode_evals.plans import build
+    from qcode_evals.plans import Plan
     from qcode_evals.progress import progress_for
     from qcode_evals.report import Results
     from qcode_evals.run import Run
-    from qcode_evals.sources import pip_settings
+    from qcode_sandbox.pip_settings import pip_settings
 
     instances = select(load(args.dataset), ids=tuple(args.instance), limit=args.limit)
     results = Results(args.out.absolute(), resume=args.resume)
@@ -144,12 +153,16 @@ async def _main(args: argparse.Namespace) -> int:
     _announce(args, instances, controls)
     progress = progress_for(len(instances) * args.repeat, verbose=args.verbose)
     requests = args.requests or args.workers
-    agent = build(args.agent, _options(args, requests), requests=requests)
+    plan = Plan(args.agent, _options(args, requests), requests)
+    agent = plan.agent()
     try:
         with cancel_on_signals(asyncio.current_task()):
-            images = Images(await pip_settings(), on_build=progress.build)
-            maker = Maker(agent, images, open_box, progress, results.folder)
-            executor = LocalExecutor(maker, args.workers)
+            executor: Executor
+            if args.executor == "ray":
+                executor = RayExecutor(plan, progress, args.workers, args.ray_address)
+            else:
+                images = Images(await pip_settings(), on_build=progress.build)
+                executor = LocalExecutor(Maker(agent, images, open_box, progress, results.folder), args.workers)
             run = Run(instances, agent, executor, results, progress, controls, args.repeat)
             try:
                 with progress:
@@ -171,6 +184,7 @@ def _options(args: argparse.Namespace, requests: int) -> "RunOptions":
         model=args.model,
         base_url=args.base_url,
         tools=args.tools,
+        constrain=not args.no_constrain,
         temperature=args.temperature,
         seed=args.seed,
         max_turns=args.max_turns,
