@@ -8,6 +8,7 @@ from qcode.models.card import ModelCard
 from qcode.models.registry import find, load_registry
 from qcode.models.store import is_pulled
 from qcode.serving.client import Lease
+from qcode.serving.command import router_program
 from qcode.serving.environment import how_to_get
 from qcode.serving.hardware import Machine, detect
 from qcode.serving.plan import Plan, Wish
@@ -41,6 +42,8 @@ def plan_for(wish: Wish) -> Plan:
         raise ConfigError(f"{title} was not found: {how_to_get(plan.engine)}")
     if plan.engine is EngineName.LLAMA and wish.folder is None and not is_pulled(wish.card):
         raise ModelFileError(f"model {plan.model} is not on this machine: run `qcode models pull {plan.model}`")
+    if plan.replicas > 1 and router_program(plan) is None:
+        raise ConfigError("--replicas needs vLLM's router: pip install vllm-router, into the environment of vLLM")
     if plan.nodes > 1 and plan.head == "HEAD_ADDRESS":
         raise ConfigError("--nodes needs --head ADDRESS, where the other machines reach this one (or --dry-run)")
     return plan

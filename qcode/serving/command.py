@@ -2,6 +2,9 @@
 
 import json
 import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from string import Template
 
 from qcode.messages import Frozen
@@ -90,9 +93,15 @@ def _server(plan: Plan, *, rank: int = 0, port: int | None = None, here: bool = 
         here=here,
         environment={reason.name: reason.value or "" for reason in variables},
         argv=(*_program(plan, general, own_nodes="own-nodes" in facts), *words, *plan.extra),
-        reasons=(*variables, *reasons, *(Reason(name=word, value=None, why="asked for") for word in plan.extra)),
+        reasons=(*variables, *reasons, *_asked_for(plan.extra)),
         port=port or plan.port,
     )
+
+
+def _asked_for(words: tuple[str, ...]) -> Iterator[Reason]:
+    for word, after in zip(words, (*words[1:], "--"), strict=True):
+        if word.startswith("--"):
+            yield Reason(name=word, value=None if after.startswith("--") else after, why="asked for")
 
 
 def _program(plan: Plan, general: EngineProfile, *, own_nodes: bool) -> tuple[str, ...]:
@@ -240,6 +249,12 @@ def _router(plan: Plan, servers: list[Launch]) -> Launch:
     words = [word for reason in reasons for word in (reason.name, reason.value) if word is not None]
     urls = [f"http://127.0.0.1:{server.port}" for server in servers]
     return Launch(role="router", argv=(ROUTER, *words, "--worker-urls", *urls), reasons=reasons, port=plan.port)
+
+
+def router_program(plan: Plan) -> str | None:
+    """Where the router is: beside the engine's interpreter, or on PATH."""
+    beside = str(Path(plan.python).parent) if plan.python else ""
+    return shutil.which(ROUTER, path=beside) or shutil.which(ROUTER)
 
 
 def layout_words(plan: Plan) -> str:
