@@ -73,3 +73,18 @@ def test_a_line_without_end_is_shown_at_once_and_held_only_so_far() -> None:
     assert seen == ["...."]
     live.feed("\r" + "x" * 100_000)
     assert sum(map(len, seen)) >= 100_000
+
+
+def test_a_long_text_is_cleaned_as_a_short_one() -> None:
+    line = "\x1b[31mred\x1b[0m 10%\r20%\n\x1b]0;open\nx\by\u202e\r\n"
+    assert clean(line * 20_000) == clean(line) * 20_000
+    assert visible(line * 20_000) == visible(line) * 20_000
+
+
+def test_what_vanishes_is_not_cleaned_for_ever() -> None:
+    seen: list[str] = []
+    live = LiveCleaner(seen.append)
+    for _ in range(2_000):
+        live.feed("\b" * 10_000)
+    live.finish()
+    assert "more output is not shown" in "".join(seen)

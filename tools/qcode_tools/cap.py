@@ -4,6 +4,7 @@ import hashlib
 
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import SHELL_OUTPUT_LIMIT, Sandbox
+from qcode_tools.offload import compute
 
 DEFAULT_CAP = 12_000
 """Characters of a result for the model: 3,000 to 4,000 tokens."""
@@ -45,8 +46,7 @@ class Spill:
             self._folder, self._sandbox = folder, sandbox.name
             self._paths.clear()
             self._written = 0
-        data = shorten(text, _FILE_LIMIT, "left out here").encode("utf-8", "replace")
-        key = hashlib.sha256(data).digest()
+        data, key = await compute(len(text), _kept, text)
         if key not in self._paths:
             self._written += 1
             path = f"{self._folder}/output-{self._written:04}.txt"
@@ -67,6 +67,12 @@ class Spill:
             gone.append(path)
         if gone:
             await sandbox.exec(["rm", "-f", "--", *gone], timeout_s=10)
+
+
+def _kept(text: str) -> tuple[bytes, bytes]:
+    """What goes into the file, and what tells it from others."""
+    data = shorten(text, _FILE_LIMIT, "left out here").encode("utf-8", "replace")
+    return data, hashlib.sha256(data).digest()
 
 
 def shorten(text: str, limit: int, note: str) -> str:

@@ -1,7 +1,7 @@
 """Text that is safe to show: no escape sequence, control character or hidden direction mark reaches a terminal."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor movement
@@ -18,8 +18,26 @@ _HIDDEN = re.compile(
 U+200D stay: Persian, Indic scripts and emoji are written with them."""
 
 
+_BLOCK = 200_000
+"""Characters that are worked on at once: a thread that does so lets others run in between."""
+
+
 def clean(output: str) -> str:
     """A command's output as a screen would show it in the end: no sequences, progress bars at their last state."""
+    return "".join(map(_clean, _blocks(output)))
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text in parts that end with a line."""
+    start = 0
+    while len(text) - start > _BLOCK:
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _clean(output: str) -> str:
     text = _SEQUENCE.sub("", output)
     if "\r" in text:
         text = re.sub(r"\r+\n", "\n", text)
@@ -34,7 +52,7 @@ def visible(text: str) -> str:
     """Write what cannot be seen, or would act on a terminal, as an escape such as `\\x1b` or `\\u202e`."""
     if text.isascii() and text.isprintable():
         return text
-    return _HIDDEN.sub(_escape, text.replace("\r\n", "\n"))
+    return "".join(_HIDDEN.sub(_escape, block.replace("\r\n", "\n")) for block in _blocks(text))
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -69,16 +87,20 @@ class LiveCleaner:
 
     _HELD_AT_MOST = 16_384
     _SENT_AT_MOST = 400_000
+    _TAKEN_AT_MOST = 2_000_000
+    """Of what mostly vanishes, such as a progress bar, little is sent and much would have to be cleaned."""
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
         self._held = ""
         self._sent = 0
+        self._taken = 0
 
     def feed(self, chunk: str) -> None:
         """Take the next piece; complete lines, and plain text of the unfinished one, go out at once, up to a bound."""
-        if self._sent >= self._SENT_AT_MOST:
+        if self._sent >= self._SENT_AT_MOST or self._taken >= self._TAKEN_AT_MOST:
             return
+        self._taken += len(chunk)
         text = self._held + chunk
         cut = text.rfind("\n") + 1
         if not re.search(r"[\r\b\x1b\x80-\x9f]", text[cut:]) or len(text) - cut > self._HELD_AT_MOST:
@@ -94,7 +116,7 @@ class LiveCleaner:
     def _send(self, text: str) -> None:
         cleaned = clean(text)
         self._sent += len(cleaned)
-        if self._sent >= self._SENT_AT_MOST:
+        if self._sent >= self._SENT_AT_MOST or self._taken >= self._TAKEN_AT_MOST:
             self._held = ""
             cleaned += "\n[more output is not shown as it comes]\n"
         if cleaned:

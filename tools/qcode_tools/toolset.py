@@ -11,6 +11,7 @@ from qcode_tools.cap import DEFAULT_CAP, Spill, cap, shorten
 from qcode_tools.clean import visible
 from qcode_tools.early import Look
 from qcode_tools.errors import ToolError
+from qcode_tools.offload import compute
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect, Tool, ToolContext, ToolOutput, ToolSpec
 
@@ -96,7 +97,8 @@ class Toolset:
             output = await tool.run(validated(tool.args, tool.spec.name, {**arguments, **implied}), ctx)
         except ToolError as error:
             output = ToolOutput(str(error), ok=False)
-        content, path = await cap(visible(output.content), limit=self._cap, spill=self._spill, sandbox=ctx.sandbox)
+        text = await compute(len(output.content), visible, output.content)
+        content, path = await cap(text, limit=self._cap, spill=self._spill, sandbox=ctx.sandbox)
         extra = {**output.extra, "characters": len(output.content)}
         if path is not None:
             extra["whole_output"] = path
