@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from qcode_evals.dataset import FilesSource, Instance, SdistSource
-from qcode_evals.sources import PipSettings, SourceError, fetch
+from qcode_evals.sources import SourceError, fetch
 from qcode_sandbox import debian
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.images import build_image, ensure_image, image_exists
+from qcode_sandbox.pip_settings import PipSettings
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 PACKAGES = ("python3", "python3-venv", "python3-dev", "python3-pip", "gcc", "libc6-dev", "git", "ca-certificates")

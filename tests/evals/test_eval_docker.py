@@ -16,7 +16,7 @@ from qcode_evals.cli import main
 from qcode_evals.dataset import Instance, load
 from qcode_evals.environment import Images
 from qcode_evals.grading import Verdict, grade
-from qcode_evals.sources import pip_settings
+from qcode_sandbox.pip_settings import pip_settings
 from qcode_sandbox.protocol import Sandbox
 
 pytestmark = pytest.mark.docker

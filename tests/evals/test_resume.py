@@ -18,9 +18,9 @@ from qcode_evals.cli import main
 from qcode_evals.dataset import Instance, load
 from qcode_evals.environment import Images
 from qcode_evals.making import Deadlines, Job, Maker
-from qcode_evals.plans import build
-from qcode_evals.sources import pip_settings
+from qcode_evals.plans import Plan
 from qcode_sandbox.opening import open_sandbox
+from qcode_sandbox.pip_settings import pip_settings
 from qcode_sandbox.protocol import Sandbox
 from qcode_sandbox.specs import DockerSpec
 
@@ -111,7 +111,7 @@ async def made(tmp_path: Path, command: str, *, deadlines: Deadlines, watcher: Q
     """One attempt of a scripted model in a small box."""
     gcd = next(row for row in load(DATA) if row.instance_id == "quixbugs__gcd")
     options = RunOptions(repo=Path(), model=scripted(tmp_path / "model.jsonl", command))
-    agent = build("qcode", options, requests=1)
+    agent = Plan("qcode", options, 1).agent()
 
     def small_box(instance: Instance, image: str) -> AbstractAsyncContextManager[Sandbox]:
         return open_sandbox(DockerSpec(image=image, workdir="/testbed", memory_mb=600, tmp_mb=64))

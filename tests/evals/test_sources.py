@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from qcode_evals.dataset import SdistSource
-from qcode_evals.sources import PipSettings, SourceError, fetch, pip_settings
+from qcode_evals.sources import SourceError, fetch
+from qcode_sandbox.pip_settings import PipSettings, pip_settings
 
 ARCHIVE = b"a source archive"
 SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
