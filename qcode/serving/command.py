@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from string import Template
 
@@ -99,7 +100,7 @@ def _server(plan: Plan, *, rank: int = 0, port: int | None = None, here: bool = 
 
 
 def _asked_for(words: tuple[str, ...]) -> Iterator[Reason]:
-    for word, after in zip(words, (*words[1:], "--"), strict=True):
+    for word, after in pairwise((*words, "--")):
         if word.startswith("--"):
             yield Reason(name=word, value=None if after.startswith("--") else after, why="asked for")
 
