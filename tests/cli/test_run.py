@@ -58,7 +58,7 @@ def test_the_task_can_come_from_standard_input(qcode: Qcode, repo: Path, script)
 
 
 def test_a_call_that_is_lost_is_stopped_before_the_eyes(qcode: Qcode, repo: Path, script) -> None:
-    lost = {"text": edit("calc.py", "a * b", "x" * 1600), "pace_s": 0.02, "usage": {"completion_tokens": 400}}
+    lost = {"text": edit("calc.py", "a * b", "x" * 9600), "pace_s": 0.02, "usage": {"completion_tokens": 400}}
     run = ["run", "--task", repo / "issue.md", "--repo", repo, "--sandbox", "none", "--model"]
     done = qcode(*run, script(lost, FIX, DONE), "--output", "stream-json")
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -20,7 +20,7 @@ LOST: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("view", {"path": "src/clac.py"}, {"end_line": 3}),
     ("view", {"file_path": "nowhere.py"}, {}),
     ("str_replace", {"path": "src/clac.py"}, {"old_str": "a", "new_str": "b"}),
-    ("str_replace", {"path": "src"}, {"old_str": "a", "new_str": "b"}),
+    ("str_replace", {"path": "src", "old_str": "a"}, {"new_str": "b"}),
     ("str_replace", {"path": "logo.png"}, {"old_str": "a", "new_str": "b"}),
     ("str_replace", {"path": " "}, {"old_str": "a", "new_str": "b"}),
     ("str_replace", {"path": "src/calc.py", "old_str": ""}, {"new_str": "b"}),
@@ -85,6 +85,14 @@ async def test_the_tool_of_many_commands_is_looked_at_too(
         undecided = {name: value for name, value in begun.items() if name != "command"}
         assert await early(opened, "str_replace_editor", **undecided) is None
         assert await early(opened, "str_replace_editor", command="insert", path="src/calc.py", insert_line=6) is None
+
+
+async def test_several_edits_in_one_call_may_name_their_own_files(bench: Any) -> None:
+    begun = {"command": "str_replace", "path": "src"}
+    edits = [{"path": "src/calc.py", "old_str": "def add(a, b):", "new_str": "def plus(a, b):"}]
+    async with bench(FILES, tools="swe") as opened:
+        assert await early(opened, "str_replace_editor", **begun) is None
+        await opened.ok("str_replace_editor", **begun, edits=edits)
 
 
 async def test_looking_changes_nothing(bench: Any) -> None:

@@ -42,8 +42,16 @@ async def writable(look: Look, path: str) -> None:
 
 
 async def replaceable(look: Look, history: EditHistory, path: str, old: str | None, *, once: bool = True) -> None:
-    """There is such a text file, and `old`, once it is known, is in it at one place; or at any where not `once`."""
-    file = await look.file(path)
+    """There is such a text file, and `old`, once it is known, is in it at one place; or at any where not `once`.
+
+    Without `old` a folder is let pass: one call may hold several edits, each of which names a file in it.
+    """
+    try:
+        file = await look.file(path)
+    except files.IsFolder:
+        if old is None:
+            return
+        raise
     text = file.document().text
     if old is None:
         return
