@@ -14,6 +14,7 @@ from qcode_evals.dataset import Instance
 from qcode_evals.evidence import Report, Seal
 from qcode_evals.logparse import Status, Statuses, parse, status_of
 from qcode_evals.patches import Removed, changed_paths, protected, without_protected
+from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import ExecResult, Sandbox
 
 _PATCH_FILE = "/tmp/candidate.patch"
@@ -243,6 +244,8 @@ async def grade(instance: Instance, patch: str, sandbox: Sandbox) -> Grade:
 
     Raises: SandboxError if the sandbox fails; that says nothing about the patch.
     """
+    if sandbox.name.startswith("host"):
+        raise SandboxError("patches are graded only where processes are apart from this machine's: use a container")
     known = await _processes(sandbox)
     kept, removed = without_protected(patch, tests=tests_of(instance))
     if kept.strip() and (why := await _apply(instance, kept, sandbox)):

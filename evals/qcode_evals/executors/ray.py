@@ -1,0 +1,161 @@
+"""Attempts as tasks of a Ray cluster: each takes one `qcode_sandbox` of its node, and a lost node's go to another.
+
+A node says how many sandboxes it has room for: `ray start --address=HEAD --resources='{"qcode_sandbox": 8}'`. It needs
+qcode of the same version and a container engine; images are built there when they are first needed. A worker process of
+Ray makes one attempt after the other with the same agent. Only this module imports ray.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qcode.errors import ConfigError, QcodeError
+from qcode_evals.making import Job, Made, Maker, Watcher, title
+from qcode_evals.plans import Plan
+
+SLOT = "qcode_sandbox"
+_LOST_NODES = 5
+"""How often an attempt is begun again because its node or its worker went away."""
+_AHEAD = 2
+"""Attempts handed to Ray for each slot, so that none waits for the next; the rest stay here, and memory flat."""
+
+
+class RayError(QcodeError):
+    """For the user: the cluster cannot be used."""
+
+    exit_code = 4
+
+
+class _Silent:
+    """A worker's watcher: what a node does is told by its results."""
+
+    def phase(self, attempt: str, name: str) -> None:
+        """Not told."""
+
+    def retry(self, attempt: str, phase: str, why: str) -> None:
+        """Not told; it is counted in the attempt."""
+
+
+@cache
+def _worker(plan: Plan) -> tuple[asyncio.Runner, Maker]:
+    """This process's event loop and parts, made with its first attempt and kept to its end."""
+    from qcode_evals.boxes import open_box
+    from qcode_evals.environment import Images
+    from qcode_sandbox.pip_settings import pip_settings
+
+    runner = asyncio.Runner()
+    images = Images(runner.run(pip_settings()))
+    return runner, Maker(plan.agent(), images, open_box, _Silent(), Path("/nonexistent"))
+
+
+def make_on_node(plan: Plan, job: Job) -> Made:
+    """What a task does: one attempt, with the session's log in what it returns."""
+    runner, maker = _worker(plan)
+    with tempfile.TemporaryDirectory(prefix="qcode-attempt-") as name:
+        folder = Path(name)
+        made = runner.run(replace(maker, folder=folder).make(job))
+        log = folder / made.attempt.trajectory
+        if made.attempt.trajectory and log.is_file():
+            return replace(made, trajectory=(log.name, log.read_bytes()))
+        return made
+
+
+@dataclass
+class RayExecutor:
+    """Implements `Executor` on a cluster. Without an `address`, a cluster of this machine alone with `slots` is
+    started, and stopped in the end."""
+
+    plan: Plan
+    watcher: Watcher
+    slots: int
+    address: str | None = None
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
+
+    async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
+        """As they are done. Raises: ConfigError, RayError."""
+        if not jobs:
+            return
+        try:
+            import ray as installed
+        except ImportError:
+            raise ConfigError("--executor ray needs Ray: pip install 'qcode[ray]'") from None
+        ray: Any = installed
+        await asyncio.to_thread(self._connect, ray)
+        task = ray.remote(max_retries=_LOST_NODES, num_cpus=0, resources={SLOT: 1})(make_on_node)
+        plan = ray.put(self.plan)
+        waiting = iter(jobs)
+        running: dict[asyncio.Future[Any], Any] = {}
+        try:
+            while True:
+                room = max(1, _slots(ray)) * _AHEAD
+                while len(running) < room and (job := next(waiting, None)) is not None:
+                    self.watcher.phase(title(job.instance.instance_id, job.repeat), "agent")
+                    reference = task.remote(plan, job)
+                    running[asyncio.wrap_future(reference.future())] = reference
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for future in done:
+                    del running[future]
+                    yield _result(ray, future)
+        finally:
+            for future, reference in running.items():
+                future.cancel()
+                with suppress(Exception):
+                    ray.cancel(reference, force=True)
+            await asyncio.to_thread(self._disconnect, ray)
+
+    def _connect(self, ray: Any) -> None:
+        """Join the cluster from a folder of our own, so that Ray takes nothing of the working directory along."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._folder = tempfile.TemporaryDirectory(prefix="qcode-ray-")
+        common = {
+            "runtime_env": {"working_dir": self._folder.name, "env_vars": {"PYTHONSAFEPATH": "1"}},
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+        }
+        try:
+            if self.address is None:
+                ray.init(
+                    num_cpus=self.slots, resources={SLOT: self.slots}, include_dashboard=False,
+                    _node_ip_address="127.0.0.1", **common,
+                )  # fmt: skip
+            else:
+                ray.init(address=self.address, **common)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RayError(f"cannot join the Ray cluster {self.address or 'of this machine'}: {error}") from None
+        if not _slots(ray):
+            self._disconnect(ray)
+            raise ConfigError(
+                f"no node of the Ray cluster offers {SLOT}: start nodes with "
+                f"""ray start --address=HEAD --resources='{{"{SLOT}": 8}}'"""
+            )
+
+    def _disconnect(self, ray: Any) -> None:
+        ray.shutdown()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _slots(ray: Any) -> int:
+    """Sandboxes that all nodes together have room for."""
+    return int(ray.cluster_resources().get(SLOT, 0))
+
+
+def _result(ray: Any, future: asyncio.Future[Any]) -> Made:
+    """A task's result. Raises: RayError when it was lost too often, or what is wrong with its node."""
+    try:
+        made = future.result()
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        raise RayError(f"an attempt failed on its node: {cause}") from None
+    except ray.exceptions.RayError as error:
+        raise RayError(f"an attempt was lost {_LOST_NODES} times: {str(error).splitlines()[0]}") from None
+    assert isinstance(made, Made)
+    return made
