@@ -5,6 +5,7 @@ from qcode_sandbox.gate import AllowedHost, Gate
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.pool import Pool
 from qcode_sandbox.protocol import OUTPUT_LIMIT, READ_LIMIT, ExecResult, Sandbox
+from qcode_sandbox.recipe import Recipe
 from qcode_sandbox.specs import DEFAULT_IMAGE, Bind, BubblewrapSpec, DockerSpec, HostSpec, SandboxSpec, Source
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Gate",
     "HostSpec",
     "Pool",
+    "Recipe",
     "Sandbox",
     "SandboxError",
     "SandboxFileError",

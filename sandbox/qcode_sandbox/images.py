@@ -16,6 +16,8 @@ from qcode_sandbox import debian
 from qcode_sandbox.cleanup import in_own_thread
 from qcode_sandbox.docker_client import connect, engine_errors
 from qcode_sandbox.errors import SandboxUnavailable
+from qcode_sandbox.pip_settings import pip_settings
+from qcode_sandbox.recipe import Recipe, read
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 if TYPE_CHECKING:
@@ -38,19 +40,21 @@ async def image_exists(tag: str) -> bool:
         return await asyncio.to_thread(_exists, client, tag)
 
 
-async def ensure_image(name: str, on_line: OnLine = _silent) -> str:
+async def ensure_image(name: str | Recipe, on_line: OnLine = _silent) -> str:
     """The name of an image that is there when this returns: found, pulled, or made.
 
     `qcode/base`, also with a Debian suite as its tag (`qcode/base:trixie`), is qcode's own image, made from Debian
     packages on `debian:SUITE-slim` where a registry gives it, else by debootstrap; it is never pulled by its own name.
+    What a recipe builds is called by the digest of all that went in, and so built once.
     Raises: SandboxUnavailable.
     """
     async with _client() as client:
         return await ensure_with(client, name, on_line)
 
 
-async def ensure_with(client: APIClient, name: str, on_line: OnLine) -> str:
+async def ensure_with(client: APIClient, wanted: str | Recipe, on_line: OnLine) -> str:
     """As `ensure_image`, with a client that is there. Raises: SandboxUnavailable."""
+    name = wanted if isinstance(wanted, str) else await _from_recipe(client, wanted, on_line)
     if not (suite := _own_suite(name)):
         if not await asyncio.to_thread(_exists, client, name):
             await _pull(client, name, on_line)
@@ -70,6 +74,27 @@ async def ensure_with(client: APIClient, name: str, on_line: OnLine) -> str:
         context = Path(folder)
         (context / "Dockerfile").write_text(debian.dockerfile(suite), encoding="utf-8")
         await build_image(context, tag=tag, network="host", on_line=on_line)
+    return tag
+
+
+async def _from_recipe(client: APIClient, recipe: Recipe, on_line: OnLine) -> str:
+    found = await asyncio.to_thread(read, recipe.file)
+    if isinstance(found, str):
+        return found
+    tag = f"qcode/made:{(await asyncio.to_thread(found.digest))[:24]}"
+    if not await asyncio.to_thread(_exists, client, tag):
+        settings = await pip_settings() if recipe.network else None
+        with tempfile.TemporaryDirectory(prefix="qcode-image-") as folder:
+            arguments = await asyncio.to_thread(found.copy_to, Path(folder), settings)
+            await build_image(
+                Path(folder),
+                tag=tag,
+                network="host" if recipe.network else "none",
+                on_line=on_line,
+                dockerfile=found.copied_dockerfile,
+                build_args=arguments,
+                target=found.target,
+            )
     return tag
 
 
@@ -95,6 +120,7 @@ async def build_image(
     on_line: OnLine = _silent,
     dockerfile: str = "Dockerfile",
     build_args: Mapping[str, str] | None = None,
+    target: str | None = None,
 ) -> None:
     """Build a directory with a Dockerfile by the engine's classic builder, without pulling.
 
@@ -113,6 +139,7 @@ async def build_image(
                 dockerfile=dockerfile,
                 network_mode=network,
                 buildargs=arguments,
+                target=target,
                 rm=True,
                 forcerm=True,
                 decode=True,

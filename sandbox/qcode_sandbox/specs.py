@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from qcode_sandbox.gate import Gate
+from qcode_sandbox.recipe import Recipe
 
 DEFAULT_IMAGE = "qcode/base"
 """The image that qcode makes itself: Debian with git, ripgrep, Python 3 and pytest."""
@@ -72,7 +73,7 @@ class DockerSpec:
     """
 
     source: Source | Bind | None = None
-    image: str = DEFAULT_IMAGE
+    image: str | Recipe = DEFAULT_IMAGE
     workdir: str = "/workspace"
     user: str = "1000:1000"
     memory_mb: int = 4096
