@@ -51,6 +51,7 @@ class RunOptions:
     dialect: Dialect | None = None
     sandbox: Literal["auto", "docker", "bubblewrap", "none"] = "auto"
     image: str | None = None
+    build_network: bool = False
     max_turns: int | None = None
     max_tokens: int | None = None
     max_seconds: float | None = None
@@ -207,6 +208,7 @@ def _sampling(options: RunOptions, toolset: str, card: "ModelCard | None", task:
 def _open_sandbox(options: RunOptions, sandbox: str) -> AbstractAsyncContextManager[Sandbox]:
     from qcode.app.repository import open_repository
     from qcode_sandbox.opening import open_sandbox
+    from qcode_sandbox.recipe import Recipe
     from qcode_sandbox.specs import DEFAULT_IMAGE, BubblewrapSpec, DockerSpec, HostSpec, Source
 
     repository = open_repository(options.repo)
@@ -216,4 +218,7 @@ def _open_sandbox(options: RunOptions, sandbox: str) -> AbstractAsyncContextMana
     if sandbox == "bubblewrap":
         root = Path(options.image) if options.image else None
         return open_sandbox(BubblewrapSpec(source=source, root=root, on_progress=options.notice))
-    return open_sandbox(DockerSpec(source=source, image=options.image or DEFAULT_IMAGE, on_progress=options.notice))
+    image: str | Recipe = options.image or DEFAULT_IMAGE
+    if options.image and Path(options.image).is_file():
+        image = Recipe(Path(options.image), network=options.build_network)
+    return open_sandbox(DockerSpec(source=source, image=image, on_progress=options.notice))

@@ -75,9 +75,15 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     box.add_argument(
         "--image",
-        metavar="NAME",
-        help="container image with bash and git (default: made by qcode); for bubblewrap the folder of a system's tree "
-        "(default: this machine's /usr)",
+        metavar="NAME|FILE",
+        help="container image with bash and git, a Dockerfile or a devcontainer.json (default: made by qcode); for "
+        "bubblewrap the folder of a system's tree (default: this machine's /usr)",
+    )
+    box.add_argument(
+        "--build-network",
+        action="store_true",
+        help="let the steps of a Dockerfile reach the network, with this machine's certificates, proxies and settings "
+        "of pip; what is built then runs without",
     )
     limits = run.add_argument_group("limits")
     limits.add_argument(
@@ -125,6 +131,7 @@ async def _main(args: argparse.Namespace) -> int:
         dialect=None if args.dialect is None else Dialect(args.dialect),
         sandbox=args.sandbox,
         image=args.image,
+        build_network=args.build_network,
         max_turns=args.max_turns,
         max_tokens=args.max_tokens,
         max_seconds=args.max_seconds,
