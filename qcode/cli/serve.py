@@ -154,6 +154,8 @@ def _start(args: argparse.Namespace) -> int:
     lease = lease_for(plan, fixed_port=wish.port is not None, notice=_notice)
     for note in plan.notes:
         _notice(note)
+    if lease.folder.supervised():
+        _notice(f"{plan.title} runs already: it is joined as it is (`qcode serve stop` to start it anew)")
     lease.folder.make()
     stayed = lease.folder.keep.exists()
     lease.folder.keep.touch()

@@ -15,7 +15,7 @@ from qcode.backends.openai_compat.faults import one_line
 _MEMORY = re.compile(
     r"OutOfMemoryError|out of memory|No available memory for the cache blocks"
     r"|larger than the available KV cache memory|Not enough memory|can't allocate memory|Cannot allocate memory"
-    r"|MemoryError|failed to allocate|unable to allocate|bad_alloc|less than desired GPU memory utilization",
+    r"|MemoryError|failed to allocate|unable to allocate|bad_alloc",
     re.IGNORECASE,
 )
 _FITS = re.compile(r"estimated maximum model length is (\d+)")
@@ -24,7 +24,7 @@ _FINAL = re.compile(
     r"unrecognized arguments|invalid choice|the following arguments are required|No module named|is not installed"
     r"|Repository Not Found|RepositoryNotFound|LocalEntryNotFound|GatedRepo|is not a local folder"
     r"|address already in use|couldn't bind|failed to load model|Unsupported|not supported"
-    r"|does not recognize this architecture"
+    r"|does not recognize this architecture|less than desired GPU memory utilization"
 )
 _TELLING = re.compile(r"\b(?:\w*Error|\w*Exception|error)\b\s*:|\b[EF] \S*:|\bERROR\b")
 _NOISE = re.compile(r"^Traceback|^\s+File |^\s+raise |^\s*\^+$|See root cause above|Engine core initialization failed")

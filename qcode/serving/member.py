@@ -161,6 +161,8 @@ class Member:
             return context
         fits = min(end.fits or context // 2, context - 1024) // 1024 * 1024
         smallest = min(SMALLEST_CONTEXT, context)
+        if context <= smallest and was_ready:
+            return context
         if context <= smallest:
             raise GaveUp(f"{end.words}, also with a window of {context:,} tokens")
         return max(fits, smallest)

@@ -4,7 +4,8 @@ import shlex
 
 import pytest
 
-from qcode.models.registry import find
+from qcode.backends.llama.server import parser
+from qcode.models.registry import find, load_registry
 from qcode.serving.command import launches, published
 from qcode.serving.hardware import Machine, described
 from qcode.serving.plan import Wish
@@ -100,3 +101,14 @@ def test_every_flag_has_a_reason(machine: Machine, engine: EngineName) -> None:
     given = {word for word in launch.argv if word.startswith("--")}
     assert given - {reason.name for reason in launch.reasons} <= {"--model"}
     assert "$" not in launch.text + " ".join(reason.why for reason in launch.reasons)
+
+
+def test_every_command_for_llama_cpp_passes_the_parser_of_its_server() -> None:
+    for card in load_registry():
+        wide = card.context.extended or card.context.native
+        plan = make_plan(Wish(card=card, engine=EngineName.LLAMA, context=wide), described("0,2000"))
+        [launch] = launches(plan)
+        module = launch.argv.index("qcode.backends.llama.server")
+        args = parser().parse_args(launch.argv[module + 1 :])
+        assert args.ctx_size == plan.context * plan.slots
+        assert (args.rope_scaling == "yarn") == (wide > card.context.native)
