@@ -22,6 +22,8 @@ class Usage(Frozen):
     cached_tokens: int = 0
     completion_tokens: int = 0
     requests: int = 0
+    cache_untold: int = 0
+    """Requests whose server did not say how much was cached: 0 is not known to be none."""
     recoveries: int = 0
     """How often something in the form of a call was repaired."""
     recovered: dict[str, int] = {}
@@ -35,6 +37,7 @@ class Usage(Frozen):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             requests=self.requests + other.requests,
+            cache_untold=self.cache_untold + other.cache_untold,
             recoveries=self.recoveries + other.recoveries,
             recovered=dict(Counter(self.recovered) + Counter(other.recovered)),
             stopped_calls=self.stopped_calls + other.stopped_calls,

@@ -74,6 +74,7 @@ def result_object(outcome: Outcome, *, applied: bool, failures: list[str]) -> st
                 "cached_tokens": usage.cached_tokens,
                 "completion_tokens": usage.completion_tokens,
                 "requests": usage.requests,
+                "cache_untold": usage.cache_untold,
                 "recoveries": usage.recoveries,
                 "recovered": usage.recovered,
                 "stopped_calls": usage.stopped_calls,

@@ -26,7 +26,7 @@ _RUNNING = {
 
 async def streaming(patient: Patient) -> list[Result]:
     """Does the answer come in pieces while it is written, and how fast?"""
-    heard = await patient.ask(plain(COUNT))
+    heard = await patient.ask(plain(COUNT, max_tokens=32))
     fix = remedies.streaming(patient.server)
     if heard.error is not None:
         whole = await patient.ask(plain("Say yes.", max_tokens=4), stream=False) if patient.server else heard

@@ -69,10 +69,12 @@ class TextPrinter:
                 self._line(self._style(words, _YELLOW))
             case Feedback(text=text):
                 self._line(self._style(f"> {visible(text)}", _DIM))
-            case AssistantDone(message=message):
+            case AssistantDone(message=message, seconds=seconds):
                 self._clear_progress()
                 if message.text:
                     self._line("")
+                if message.usage.prompt_tokens:
+                    self._line(self._style(_step(message.usage, seconds), _DIM))
             case TurnFinished(reason=reason, steps=steps, usage=usage, seconds=seconds, error=error):
                 colour = _GREEN if reason == "finished" else _YELLOW
                 line = f"{reason.replace('_', ' ')} after {_count(steps, 'step')}, {seconds:.1f} s, {_tokens(usage)}"
@@ -152,8 +154,20 @@ def _argument(key: str, value: object) -> str:
 
 def _tokens(usage: Usage) -> str:
     read = usage.prompt_tokens
-    share = f", {100 * usage.cached_tokens / read:.0f}% of the prompts cached" if read else ""
+    share = f", {_cached(usage)} of the prompts cached" if read else ""
     return f"{usage.completion_tokens} tokens written{share}"
+
+
+def _step(usage: Usage, seconds: float) -> str:
+    cached = "cache unknown" if usage.cache_untold else f"{usage.cached_tokens:,} of them cached"
+    return f"  {usage.prompt_tokens:,} tokens read, {cached}, {usage.completion_tokens:,} written, {seconds:.1f} s"
+
+
+def _cached(usage: Usage) -> str:
+    if usage.cache_untold >= usage.requests > 0:
+        return "unknown share"
+    least = "at least " if usage.cache_untold else ""
+    return f"{least}{100 * usage.cached_tokens / usage.prompt_tokens:.0f}%"
 
 
 def _count(number: int, noun: str) -> str:

@@ -27,7 +27,7 @@ async def test_text_comes_in_pieces_and_as_a_whole(serve: Serve, connect: Connec
     assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == "Hello there"
     assert len(deltas) > 1
     assert (message.text, message.stop, message.tool_calls) == ("Hello there", Stop.END, ())
-    assert message.usage == Usage(prompt_tokens=7, completion_tokens=3, requests=1)
+    assert message.usage == Usage(prompt_tokens=7, completion_tokens=3, requests=1, cache_untold=1)
     assert server.bodies[0]["messages"][0] == {"role": "system", "content": "Be good."}
 
 
@@ -178,13 +178,17 @@ async def test_an_answer_at_its_length_limit_says_so(ask: Ask) -> None:
     ("usage", "cached"),
     [
         ({"prompt_tokens": 90, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 80}}, 80),
-        ({"prompt_tokens": 90, "completion_tokens": 5, "prompt_tokens_details": None}, 0),
+        ({"prompt_tokens": 90, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 0}}, 0),
+        ({"prompt_tokens": 90, "completion_tokens": 5, "prompt_tokens_details": None}, None),
         ({"prompt_tokens": 90, "completion_tokens": 5, "prompt_cache_hit_tokens": 64}, 64),
     ],
 )
-async def test_usage_with_cached_tokens(ask: Ask, usage: dict[str, Any], cached: int) -> None:
+async def test_usage_tells_what_was_cached_or_that_nobody_knows(
+    ask: Ask, usage: dict[str, Any], cached: int | None
+) -> None:
     message = await ask({"text": "x", "usage": usage})
-    assert message.usage == Usage(prompt_tokens=90, cached_tokens=cached, completion_tokens=5, requests=1)
+    known = Usage(prompt_tokens=90, cached_tokens=cached or 0, completion_tokens=5, requests=1)
+    assert message.usage == known.model_copy(update={"cache_untold": int(cached is None)})
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": "many", "completion_tokens": -1}, {}])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def misconfigured(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield url
 
 
-async def diagnose(url: str, *only: str, asked: str | None = None, long_tokens: int = 700) -> dict[str, Result]:
+async def diagnose(url: str, *only: str, asked: str | None = None, long_tokens: int = 350) -> dict[str, Result]:
     backend = OpenAIBackend(url, asked)
     try:
         patient = ServerPatient(backend, recognise(asked) if asked else None)
@@ -59,20 +60,29 @@ def blamed(results: dict[str, Result]) -> dict[str, str]:
     return {name: result.fix for name, result in results.items() if result.verdict is Verdict.FAIL}
 
 
+def verdicts(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    return {check["check"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
+
+
 def test_a_healthy_server_passes_and_the_command_says_so(healthy: str, qcode: Qcode) -> None:
-    done = qcode("doctor", "--base-url", healthy, "--json", "--long-prompt", 700)
+    done = qcode("doctor", "--base-url", healthy, "--json", "--only", "model,window,streaming,call,typed,first,cancel")
     assert done.returncode == 0, done.stdout
-    report = json.loads(done.stdout)
-    assert report["passed"] is True
-    assert report["engine"] == "llama.cpp"
-    verdicts = {check["check"]: check["verdict"] for check in report["checks"]}
-    sure = ("model", "window", "streaming", "speed", "messages", "call, streamed", "call, whole", "prefix cache",
-            "cancelling", "first token")  # fmt: skip
-    assert {name: verdicts[name] for name in sure} == dict.fromkeys(sure, "pass")
-    # What a model of this size does by itself is its own affair, and no failure of the server's.
-    assert {verdicts["typed arguments"], verdicts["two calls"], verdicts["long prompt"]} <= {"pass", "weak"}
-    long = next(check for check in report["checks"] if check["check"] == "long prompt")
-    assert long["figures"]["read"] == pytest.approx(700, rel=0.1)
+    assert verdicts(done) == dict.fromkeys(
+        ("model", "window", "streaming", "speed", "call, streamed", "call, whole", "typed arguments", "first token",
+         "cancelling"), "pass"
+    )  # fmt: skip
+
+
+@pytest.mark.serving
+def test_a_healthy_server_passes_all_checks(healthy: str, qcode: Qcode) -> None:
+    done = qcode("doctor", "--base-url", healthy, "--json")
+    assert done.returncode == 0, done.stdout
+    found = verdicts(done)
+    # What a model of this size says of a long text is its own affair, and no failure of the server's.
+    assert found.pop("long prompt") in {"pass", "weak"}
+    assert found.pop("call after thinking") == "skip"
+    assert set(found.values()) == {"pass"}
+    assert len(found) == 12
 
 
 async def test_a_small_window_is_found(misconfigured: str) -> None:
@@ -88,6 +98,7 @@ async def test_a_wrong_parser_is_found_and_told_apart_from_the_model(misconfigur
     assert "--jinja" in found["call, whole"]
 
 
+@pytest.mark.serving
 async def test_a_parser_that_swallows_is_found(misconfigured: str) -> None:
     async with FaultProxy(misconfigured, "swallow") as url:
         results = await diagnose(url, "call")
@@ -109,11 +120,14 @@ async def test_a_proxy_that_cuts_is_found(healthy: str) -> None:
     async with FaultProxy(healthy, "truncate") as url:
         (found,) = (await diagnose(url, "long")).values()
     assert found.verdict is Verdict.FAIL
-    assert found.figures["read"] < found.figures["expected"] / 2
+    assert found.figures["read"] < 0.7 * found.figures["expected"]
     assert "cut without a word" in found.detail
 
 
-@pytest.mark.parametrize(("fault", "words"), [("hold", "held back"), ("whole", "only in one piece")])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [pytest.param("hold", "held back", marks=pytest.mark.serving), ("whole", "only in one piece")],
+)
 async def test_answers_that_do_not_stream_are_found(healthy: str, fault: str, words: str) -> None:
     async with FaultProxy(healthy, fault) as url:
         results = await diagnose(url, "streaming", "call")
@@ -123,7 +137,9 @@ async def test_answers_that_do_not_stream_are_found(healthy: str, fault: str, wo
     assert results["call, whole"].verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize(("template", "words"), [(DEAF_TO_TOOLS, "the tools does not reach"), (STRICT, "answered 500")])
+@pytest.mark.parametrize(
+    ("template", "words"), [(DEAF_TO_TOOLS, "the tools: not in the prompt"), (STRICT, "answered 500")]
+)
 async def test_a_broken_template_is_found(small_model: Path, tmp_path: Path, template: str, words: str) -> None:
     with llama_server(small_model, tmp_path, template=template, context=2048) as url:
         (found,) = (await diagnose(url, "messages")).values()
@@ -148,6 +164,7 @@ async def test_a_slow_first_token_is_found_with_its_place(healthy: str) -> None:
     assert "something in between waits" in found.detail
 
 
+@pytest.mark.serving
 async def test_a_proxy_that_does_not_pass_on_a_hang_up_is_found(healthy: str) -> None:
     async with FaultProxy(healthy, "deaf") as url:
         (found,) = (await diagnose(url, "cancel")).values()

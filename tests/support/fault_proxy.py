@@ -7,7 +7,7 @@ whole      asks for an answer that is not streamed, whatever the client asked fo
 forget     has the server read every prompt anew
 slow       waits before it passes a request on
 deaf       does not notice that the client hung up
-swallow    drops what the model writes from `<tool_call>` on, as a parser for another form does
+swallow    drops what the model writes from its first tag on, as a parser for another form does
 """
 
 import argparse
@@ -113,7 +113,7 @@ class FaultProxy:
 
 
 def _without_calls(answer: bytes) -> bytes:
-    """The events of a stream, chunked anew, without the text that follows `<tool_call>`."""
+    """The events of a stream, chunked anew, without the text that follows the first tag."""
     head, _, rest = answer.partition(b"\r\n\r\n")
     text, swallowing, kept = rest.decode("utf-8", "replace"), False, []
     for line in text.split("\n"):
@@ -121,7 +121,7 @@ def _without_calls(answer: bytes) -> bytes:
             continue
         event = json.loads(line.removeprefix("data: "))
         delta = event["choices"][0].get("delta", {}) if event.get("choices") else {}
-        swallowing = swallowing or "<tool_call>" in (delta.get("content") or "")
+        swallowing = swallowing or "<" in (delta.get("content") or "")
         if swallowing and "content" in delta:
             delta["content"] = ""
         kept.append(f"data: {json.dumps(event)}\n\n")

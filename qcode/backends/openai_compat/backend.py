@@ -9,6 +9,7 @@ from qcode.backends.openai_compat.chunks import ChunkReader
 from qcode.backends.openai_compat.client import ANSWER_LIMIT, Patience, Timeouts, TooMuch, bounded
 from qcode.backends.openai_compat.connection import Connection
 from qcode.backends.openai_compat.constraint import Constraint
+from qcode.backends.openai_compat.counters import PrefixCounters
 from qcode.backends.openai_compat.discovery import Found
 from qcode.backends.openai_compat.foresight import Foresight, cut_short
 from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
@@ -57,6 +58,7 @@ class OpenAIBackend:
         self._speech = speech or Speech()
         self._constraint = Constraint(wanted=constrain, dialect=self._speech.dialect)
         self._foresight = Foresight()
+        self._counters = PrefixCounters(self._connection)
         self._counts = True
 
     @property
@@ -100,6 +102,7 @@ class OpenAIBackend:
         chat: dict[str, Any] = {"messages": payload.messages(request)}
         if request.tools:
             chat["tools"] = payload.tools(request)
+        chat |= thought.fields(request.sampling.thinking, Server.OTHER)
         asked = chat | {"model": await self._survey.name(), "add_generation_prompt": True}
         try:
             answer = await ask("post", f"{root}/tokenize", asked, absent_is_none=True)
@@ -138,9 +141,7 @@ class OpenAIBackend:
                     return
             await self._survey.settle()
             for item in reader.finish(stream.response.headers.get("content-type", "")):
-                if isinstance(item, Assistant):
-                    self._hear(item, size)
-                yield item
+                yield await self._heard(item, size) if isinstance(item, Assistant) else item
         finally:
             await stream.close()
 
@@ -165,11 +166,17 @@ class OpenAIBackend:
             )
         return fields | {"max_tokens": min(wanted, room)}
 
-    def _hear(self, answer: Assistant, size: int) -> None:
-        tokens = answer.usage.prompt_tokens
-        if not self._foresight.heard(size, tokens):
-            info = self.info
-            raise ContextOverflow(cut_short(Server(info.engine), info.model, self._url, tokens))
+    async def _heard(self, answer: Assistant, size: int) -> Assistant:
+        """The answer with what its prompt's counts tell. Raises: ContextOverflow where the server cut the prompt."""
+        info, usage = self.info, answer.usage
+        if not self._foresight.heard(size, usage.prompt_tokens):
+            raise ContextOverflow(cut_short(Server(info.engine), info.model, self._url, usage.prompt_tokens))
+        if usage.cache_untold and usage.prompt_tokens and info.engine == Server.VLLM:
+            cached = await self._counters.cached_of(usage.prompt_tokens)
+            if cached is not None:
+                usage = usage.model_copy(update={"cached_tokens": cached, "cache_untold": 0})
+                return answer.model_copy(update={"usage": usage})
+        return answer
 
     async def _begin(self, wanted: dict[str, Any], patience: Patience) -> "openai.AsyncStream[object]":
         """Send the body, in simpler and simpler forms while the server refuses its form, until an answer begins."""

@@ -209,6 +209,7 @@ class ChunkReader:
             cached_tokens=_count(cached),
             completion_tokens=_count(usage.get("completion_tokens")),
             requests=1,
+            cache_untold=int(cached is None and _count(usage.get("prompt_tokens")) > 0),
         )
 
 

@@ -3,13 +3,15 @@
 import re
 from typing import Any
 
+from qcode.backends.openai_compat import thought
 from qcode.backends.openai_compat.faults import is_overflow, room_for_answer
 from qcode.backends.openai_compat.payload import EXTENSIONS
 
 SMALLEST_ANSWER = 256
 """Tokens: with less room than that beside the prompt, the prompt does not fit."""
 
-_DROPPABLE = (*EXTENSIONS, "stream_options", "seed")
+_EXTRAS = (*EXTENSIONS, *thought.FIELDS)
+_DROPPABLE = (*_EXTRAS, "stream_options", "seed")
 
 
 def adapted(fields: dict[str, Any], words: str) -> dict[str, Any] | None:
@@ -30,7 +32,7 @@ def adapted(fields: dict[str, Any], words: str) -> dict[str, Any] | None:
     if "response_format" in fields and re.search(r"response_format|structural_tag|structured.output|grammar", words):
         return _without(fields, {"response_format"})
     named = {name for name in _DROPPABLE if name in fields and re.search(rf"\b{name}\b", words)}
-    unwelcome = named or {name for name in EXTENSIONS if name in fields} or {"response_format"} & fields.keys()
+    unwelcome = named or {name for name in _EXTRAS if name in fields} or {"response_format"} & fields.keys()
     return _without(fields, unwelcome) if unwelcome else None
 
 
