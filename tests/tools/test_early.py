@@ -1,5 +1,6 @@
 """Calls that are looked at while they are written: what is said early is what the tool would say in the end."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -93,6 +94,27 @@ async def test_several_edits_in_one_call_may_name_their_own_files(bench: Any) ->
     async with bench(FILES, tools="swe") as opened:
         assert await early(opened, "str_replace_editor", **begun) is None
         await opened.ok("str_replace_editor", **begun, edits=edits)
+
+
+STRANGE: list[Any] = [
+    "", " ", "\0", "a\0b", "\ud800", "/", "..", "../..", "~", "src/", "src/calc.py/", "x" * 5000, "x/" * 3000, "\n",
+    "`src`", "C:\\x", "\u202e", 0, -1, 10**30, 1.5, float("nan"), float("inf"), True, None, [], ["src/calc.py"], [[]],
+    {}, {"a": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tools", ["small", "swe", "qwen-code"])
+async def test_no_argument_is_too_strange_to_look_at(bench: Any, tools: str) -> None:
+    async with bench(FILES, tools=tools) as opened:
+        for spec in opened.toolset.specs:
+            names = list(spec.parameters["properties"])
+            commands = spec.parameters["properties"].get("command", {}).get("enum", [None])
+            for name, value, command in itertools.product(names, STRANGE, commands):
+                # Beside it what a check needs to look at all.
+                path = next(({other: "src/calc.py"} for other in names if other.endswith("path")), {})
+                begun = path | ({"command": command} if command else {}) | {name: value}
+                said = await early(opened, spec.name, **begun)
+                assert said is None or said.isprintable() or "\n" in said
 
 
 async def test_looking_changes_nothing(bench: Any) -> None:

@@ -30,12 +30,7 @@ def schema(args: type[BaseModel]) -> dict[str, Any]:
 
 def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseModel:
     """The arguments as the tool's own type. Raises: ToolError, one line for each that does not fit."""
-    known = _renamed(args, given)
-    for name, field in args.model_fields.items():
-        if name in known:
-            known[name] = _converted(known[name], _kind(field), required=field.is_required())
-            _check_text(name, known[name])
-    known = {name: value for name, value in known.items() if value is not None}
+    known = written(args, given)
     try:
         return args.model_validate(known)
     except ValidationError as error:
@@ -50,15 +45,16 @@ def validated(args: type[BaseModel], tool: str, given: dict[str, Any]) -> BaseMo
 
 
 def written(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
-    """What is known of the arguments of a call that is still being written, each under its field's name."""
+    """What there is of the arguments, of a call that is still being written too, each under its field's name.
+
+    Raises: ToolError for a text that nothing can hold.
+    """
     known = _renamed(args, given)
-    fields = args.model_fields
-    converted = {
-        name: _converted(value, _kind(fields[name]), required=fields[name].is_required())
-        for name, value in known.items()
-        if name in fields
-    }
-    return {name: value for name, value in converted.items() if value is not None}
+    for name, field in args.model_fields.items():
+        if name in known:
+            known[name] = _converted(known[name], _kind(field), required=field.is_required())
+            _check_text(name, known[name])
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _check_text(name: str, value: Any) -> None:
