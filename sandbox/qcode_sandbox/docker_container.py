@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from qcode_sandbox.bind import Bound
 from qcode_sandbox.docker_client import engine_errors, probe
 from qcode_sandbox.docker_reaper import labels
 from qcode_sandbox.environment import ENVIRONMENT, boot
-from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.errors import SandboxError, SandboxUnavailable
 from qcode_sandbox.outlet import INSIDE
 from qcode_sandbox.seccomp import docker_profile
 from qcode_sandbox.specs import DockerSpec, Source
@@ -29,6 +30,7 @@ _MB = 1 << 20
 _INODES_PER_MB = 256
 """Of a file system in memory: each costs about 1 KB of the kernel's memory, which counts as the sandbox's."""
 _GONE_AFTER_S = 10.0
+_FLOOR_MB = 500
 
 
 def user_of(spec: DockerSpec, bound: Bound | None) -> str:
@@ -67,6 +69,23 @@ def _bind_mounts(spec: DockerSpec, bound: Bound | None, way_out: Path | None) ->
         names = [("", False), *((name, False) for name in bound.pinned), *((name, True) for name in bound.protected)]
         shown += [(f"{spec.workdir}/{name}".rstrip("/"), bound.root / name, sealed) for name, sealed in names]
     return [Mount(target, str(source), type="bind", read_only=sealed) for target, source, sealed in shown]
+
+
+def check_room(client: APIClient, spec: DockerSpec) -> None:
+    """See that the engine's disk can take what the container may write to its layer; blocking.
+
+    Raises: SandboxUnavailable.
+    """
+    with engine_errors("the engine cannot be asked for its folder"):
+        root = Path(str(client.info()["DockerRootDir"]))
+    # An engine on another machine has its folder there.
+    with contextlib.suppress(OSError):
+        free_mb = shutil.disk_usage(root).free // _MB
+        if free_mb < spec.disk_mb + _FLOOR_MB:
+            raise SandboxUnavailable(
+                f"only {free_mb} MB are free where Docker keeps its layers ({root}), and the sandbox may write "
+                f"{spec.disk_mb} MB: make room, with docker system prune for example"
+            )
 
 
 def create(

@@ -17,7 +17,7 @@ from qcode_sandbox.channel import Channel
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.connections import SocketConnection, over_socket
 from qcode_sandbox.docker_client import connect, engine_errors, own_socket, probe
-from qcode_sandbox.docker_container import BASE, SCRATCH, create, keeper, remove, user_of
+from qcode_sandbox.docker_container import BASE, SCRATCH, check_room, create, keeper, remove, user_of
 from qcode_sandbox.docker_reaper import reap_stale
 from qcode_sandbox.environment import TAG_BITS, boot, script
 from qcode_sandbox.errors import SandboxError, SandboxLost
@@ -45,6 +45,8 @@ async def open_container(spec: DockerSpec, way_out: Path | None) -> AsyncIterato
     engine = DockerEngine(client, spec, name, keeper=keeper(user_of(spec, bound)), gated=way_out is not None)
     try:
         await asyncio.to_thread(reap_stale, client)
+        if spec.source is None:
+            await asyncio.to_thread(check_room, client, spec)
         image = await ensure_with(client, spec.image, spec.on_progress)
         try:
             # Not to be cut off: a container whose creation nobody waited for would be left.

@@ -68,7 +68,7 @@ class Gate:
             host = self._host(name, port)
             async with asyncio.timeout(_RESOLVE_S):
                 addresses = await self._resolve(name, port)
-            good = [address for address in addresses if host.private or _is_public(address)]
+            good = [address for address in addresses if host.private or is_public(address)]
             if not good:
                 raise Refused(f"{name} has no public address")
             return await self._reach(host, good[0], port)
@@ -101,14 +101,14 @@ class Gate:
         raise Refused(f"{name}:{port} is not among the hosts that this sandbox may reach")
 
 
-def _is_public(text: str) -> bool:
+def is_public(text: str) -> bool:
     """Whether an address is one of the internet at large, also when it carries another one in it."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
-            return _is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+            return is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
         if inner := address.ipv4_mapped or address.sixtofour:
-            return _is_public(str(inner))
+            return is_public(str(inner))
         if address.teredo:
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -405,6 +405,12 @@ async def test_tree_of_the_image(testbed: str) -> None:
         assert await out(box, "rm big*; echo fine") == "fine\n"
 
 
+async def test_too_little_room_for_the_layer_is_told_before_the_start(testbed: str) -> None:
+    with pytest.raises(SandboxUnavailable, match="MB are free where Docker keeps its layers"):
+        async with open_sandbox(DockerSpec(image=testbed, workdir="/testbed", disk_mb=10**9, memory_mb=10**7)):
+            pass
+
+
 async def test_tree_of_another_user_is_told(testbed: str) -> None:
     with pytest.raises(SandboxError, match="/foreign does not belong to the user"):
         async with open_sandbox(DockerSpec(image=testbed, workdir="/foreign")):
