@@ -29,6 +29,9 @@ ANSWER_TOKENS = {"swe": 16_384, "small": 1_024, "qwen-code": 16_384, "minimal": 
 SMALLEST_WINDOW = 16_000
 """Tokens: a server that gives less cuts or refuses a task's second or third file."""
 
+PREFILL_S = 7200.0
+"""For a server of qcode's own: its supervisor sees when it hangs; a processor reads long for a long prompt."""
+
 SCRIPTED = "scripted:"
 
 
@@ -144,6 +147,7 @@ def _served(name: str | None, options: RunOptions, task: str) -> Model | None:
         return None
     from qcode.app.serving import lease_for
     from qcode.backends.openai_compat import Needs, OpenAIBackend
+    from qcode.backends.openai_compat.client import Timeouts
     from qcode.backends.retry import RetryPolicy
     from qcode.models.registry import find
     from qcode.serving.backend import ServedBackend
@@ -153,7 +157,8 @@ def _served(name: str | None, options: RunOptions, task: str) -> Model | None:
     needs = Needs(smallest=0 if options.small_context else SMALLEST_WINDOW, notice=options.notice)
 
     def connect(url: str, model: str, retry: RetryPolicy) -> OpenAIBackend:
-        return OpenAIBackend(url, model, retry=retry, needs=needs, constrain=options.constrain)
+        timeouts = Timeouts(first_token_s=PREFILL_S, silence_s=PREFILL_S)
+        return OpenAIBackend(url, model, retry=retry, needs=needs, constrain=options.constrain, timeouts=timeouts)
 
     backend = ServedBackend(plan, lease_for(plan, fixed_port=False, notice=options.notice), connect=connect)
     backend.start()

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from qcode.backends.openai_compat import OpenAIBackend
 from qcode.backends.retry import RetryPolicy
-from qcode.errors import BackendError, Malformed, Overloaded, Unavailable
+from qcode.errors import BackendError, ContextOverflow, Malformed, Overloaded, Unavailable
 from qcode.events import EngineRestarted, Retrying
 from qcode.messages import Assistant
 from qcode.model import BackendInfo, Delta, Request
@@ -72,7 +72,9 @@ class ServedBackend:
                 passing = isinstance(error, Unavailable | Malformed | Overloaded)
                 restarted = passing and restarts < RESTARTS and await self._lease.changed(record, within_s=NOTICED_S)
                 if not restarted and wait_s is None:
-                    raise
+                    if isinstance(error, ContextOverflow):
+                        raise
+                    raise type(error)(f"{error} (its log: {self._lease.folder.log})") from error
                 reason = str(error)
             if restarted:
                 restarts += 1

@@ -35,3 +35,11 @@ def progress(text: str) -> str | None:
             if match := pattern.search(line[:1000]):
                 return words(match)
     return None
+
+
+_IDLE = re.compile(r"throughput|\"(?:GET|POST) |^\s*$")
+
+
+def shows_work(text: str) -> bool:
+    """Whether this piece of log comes from work: statistics and visits are written also by a server that hangs."""
+    return any(not _IDLE.search(line[:1000]) for line in text.splitlines())

@@ -15,7 +15,7 @@ from qcode.backends.llama.liveness import die_with_parent
 from qcode.serving import probe
 from qcode.serving.command import Launch
 from qcode.serving.failures import Ending, Kind, ending, oom_kills
-from qcode.serving.loading import progress
+from qcode.serving.loading import progress, shows_work
 from qcode.serving.plan import SMALLEST_CONTEXT
 from qcode.serving.pulse import Pulse
 from qcode.serving.state import Phase
@@ -120,9 +120,10 @@ class Member:
         try:
             while self._child.poll() is None:
                 await asyncio.sleep(self._patience.poll_s)
-                if self._hear():
+                if news := self._hear():
                     heard = time.monotonic()
-                    pulse.sign()
+                    if shows_work(news):
+                        pulse.sign()
                 if not ready:
                     asked = asked or asyncio.ensure_future(self._asks(self._patience.probe_s))
                     if asked.done():
@@ -196,8 +197,8 @@ class Member:
                 return 0
             return log.tell()
 
-    def _hear(self) -> bool:
-        """Read what is new in the log; whether there was anything."""
+    def _hear(self) -> str:
+        """Read what is new in the log."""
         text, size = _tail(self._log, self._read_to)
         if size > LOG_LIMIT:
             os.truncate(self._log, 0)
@@ -205,7 +206,7 @@ class Member:
         self._read_to = size
         if text and self.phase is not Phase.READY and (step := progress(text)) is not None:
             self._set(self.phase, step)
-        return bool(text)
+        return text
 
     def _text_of_run(self) -> str:
         return _tail(self._log, self._began_at)[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from qcode.serving.failures import Kind, ending
-from qcode.serving.loading import progress
+from qcode.serving.loading import progress, shows_work
 
 VLLM_CACHE = """\
 (EngineCore_DP0 pid=812) ERROR 11-22 09:00:01 [core.py:842] ValueError: To serve at least one request with the model's \
@@ -70,3 +70,10 @@ def test_progress(line: str, words: str) -> None:
 
 def test_no_progress_in_other_words() -> None:
     assert progress("hello\nworld\n") is None
+
+
+def test_statistics_are_no_sign_of_work() -> None:
+    """vLLM goes on writing them when its engine hangs."""
+    idle = "INFO 11-22 [loggers.py:1] Engine 000: Avg prompt throughput: 0.0 tokens/s, Running: 1 reqs\n"
+    assert not shows_work(idle + '127.0.0.1:5000 - "GET /metrics HTTP/1.1" 200 OK\n\n')
+    assert shows_work(idle + "INFO 11-22 [x.py:1] something was done\n")
