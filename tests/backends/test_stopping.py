@@ -128,6 +128,15 @@ async def test_usage_that_a_server_tells_with_every_chunk_counts(serve: Any, con
     assert 100 < message.usage.completion_tokens < 100 + len(chunks)
 
 
+async def test_the_prompt_that_a_server_said_it_reads_counts(serve: Any, connect: Any, question: Request) -> None:
+    reading = {"choices": [], "prompt_progress": {"total": 70, "cache": 60, "processed": 70}}
+    chunks = [reading, *pieces(WHOLE)]
+    url, _ = await serve({"chunks": chunks, "hang_s": [len(chunks), 20]})
+    message = await stopped(connect(url, "m"), question, after=lambda item: item == COMMAND_DONE)
+    assert (message.usage.prompt_tokens, message.usage.cached_tokens) == (70, 60)
+    assert message.usage.completion_tokens > 0
+
+
 def test_what_is_left_is_well_formed_in_both_histories(question: Request) -> None:
     cut = Assistant(text="I look.", tool_calls=(STOPPED.model_copy(update={"arguments": {}}),), stop=Stop.CANCELLED)
     result = ToolResult(call_id="call_1", name="bash", status=Status.ERROR, content="no")

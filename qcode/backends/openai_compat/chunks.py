@@ -72,11 +72,14 @@ class ChunkReader:
             raise faults.garbage(self._url, f"a chunk that is no object: {str(chunk)[:100]}")
         self._read_usage(chunk)
         if isinstance(progress := chunk.get("prompt_progress"), Mapping):
-            yield PrefillProgress(
+            at = PrefillProgress(
                 processed=_count(progress.get("processed")),
                 total=_count(progress.get("total")),
                 cached=_count(progress.get("cache")),
             )
+            # Until the server tells its usage, which it does not of an answer that is stopped.
+            self._usage = Usage(prompt_tokens=at.total, cached_tokens=at.cached, requests=1)
+            yield at
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, Mapping):
