@@ -50,10 +50,12 @@ async def _main(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from qcode.app.wiring import RunOptions, choose_model
+    from qcode.backends.openai_compat import OpenAIBackend
     from qcode.cli.run import notice
     from qcode.doctor.battery import CHECKS, Wishes
     from qcode.doctor.patient import patient_of
     from qcode.errors import ConfigError
+    from qcode.model import Request
     from qcode.models.registry import recognise
 
     only = [name.strip() for name in args.only.split(",")] if args.only else list(CHECKS)
@@ -63,13 +65,20 @@ async def _main(args: argparse.Namespace) -> int:
         repo=Path(), model=args.model, base_url=args.base_url, context=args.context, small_context=True, notice=notice
     )
     chosen = choose_model(options)
+    backend = chosen.backend
     try:
+        if "server" in backend.info.details:
+            # One of qcode's own: joined, so that it stays, and then examined as any server is.
+            await backend.count_tokens(Request("", ()))
+            backend = OpenAIBackend(backend.info.details["base_url"], backend.info.model)
         asked = args.model if args.base_url else None
-        name = chosen.backend.info.model
-        patient = patient_of(chosen.backend, recognise(name) if name else None)
+        name = backend.info.model
+        patient = patient_of(backend, recognise(name) if name else None)
         wishes = Wishes(asked, only, args.small_context, args.long_prompt)
         report = await _examine(patient, wishes, show=not args.json)
     finally:
+        if backend is not chosen.backend:
+            await backend.aclose()
         await chosen.backend.aclose()
     if args.json:
         import json
