@@ -48,6 +48,7 @@ vllm-env: setup
 diff-vllm: vllm-env $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-0.5b --yes
 	$(PY) benchmarks/diff_vllm.py
+	$(PY) benchmarks/constrained.py
 
 bench-prechecks: setup $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes

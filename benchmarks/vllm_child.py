@@ -3,6 +3,8 @@
 python -P vllm_child.py tokenizer GGUF DIRECTORY     the tokenizer of a model file, once
 python -P vllm_child.py parse DIRECTORY < REQUEST    REQUEST: {"tools": [...], "texts": [...]}; prints what it reads
 python -P vllm_child.py time DIRECTORY < REQUEST     the same, with {"rounds": N}; prints seconds of processor time
+python -P vllm_child.py walk DIRECTORY < REQUEST     {"tag": {}, "pieces": [], "texts": [], "walks": N}: texts that the
+    structural tag lets through, made at random from the pieces, and whether it lets these texts through
 """
 
 import json
@@ -24,8 +26,7 @@ def main() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(arguments[0])
     asked = json.load(sys.stdin)
-    answer = parsed(tokenizer, asked) if mode == "parse" else timed(tokenizer, asked)
-    json.dump(answer, sys.stdout)
+    json.dump({"parse": parsed, "time": timed, "walk": walked}[mode](tokenizer, asked), sys.stdout)
 
 
 def save_tokenizer(model: Path, folder: str) -> None:
@@ -130,6 +131,41 @@ def timed(tokenizer: Any, asked: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return answers
+
+
+def walked(tokenizer: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    import random
+
+    import xgrammar
+
+    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer)
+    compiler = xgrammar.GrammarCompiler(info, max_threads=1)
+    tag = compiler.compile_structural_tag(json.dumps(asked["tag"]))
+    chance = random.Random(asked["walks"])
+    found = []
+    for _ in range(asked["walks"]):
+        matcher = xgrammar.GrammarMatcher(tag, terminate_without_stop_token=False)
+        text = ""
+        for _ in range(400):
+            piece = chance.choice(asked["pieces"])
+            if matcher.accept_string(piece):
+                text += piece
+                if ends(xgrammar, matcher, info) and chance.random() < 0.3:
+                    found.append(text)
+                    break
+    let_through = []
+    for text in asked["texts"]:
+        matcher = xgrammar.GrammarMatcher(tag)
+        let_through.append(bool(matcher.accept_string(text) and ends(xgrammar, matcher, info)))
+    return {"found": found, "let_through": let_through}
+
+
+def ends(xgrammar: Any, matcher: Any, info: Any) -> bool:
+    """Whether the answer may end here."""
+    mask = xgrammar.allocate_token_bitmask(1, info.vocab_size)
+    matcher.fill_next_token_bitmask(mask)
+    end = info.stop_token_ids[0]
+    return bool(int(mask[0][end // 32]) >> (end % 32) & 1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ REASON_TOKENS = 120
 
 _OPENER = "<tool_call>\n"
 _CLOSER = "</function>\n</tool_call>"
-_END = "\n</parameter>\n"
+_END = "</parameter>\n"
 
 # What would begin a call in another form, hide it in a code fence, or close what is not open. A call's own opener is no
 # text either: where the text may end, it ends there.
@@ -100,14 +100,15 @@ def _arguments(function: Function, branch: Mapping[str, Any] | None, claimed: Se
 
 def _argument(name: str, schema: Any, general: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter from its opening to its closing tag; what `schema` leaves open, `general` tells."""
-    begin = f"<parameter={name}>\n"
+    begin = f"<parameter={name}>"
     if choices := choices_of(schema, root):
-        return _tag(begin, _any_of([_constant(choice) for choice in choices]), _END)
+        return _tag(f"{begin}\n", _any_of([_constant(choice) for choice in choices]), f"\n{_END}")
     kinds = types_of(schema, root) or types_of(general, root)
     if kinds and "string" not in kinds:
-        return _tag(begin, _any_of([_SCALARS[kind] for kind in kinds]), _END)
-    # Its closing tag's line break counts as text here, since an empty value's opening tag has brought it already.
-    return _tag(begin, {"type": "any_text", "excludes": _NOT_IN_TEXT}, _END.lstrip())
+        return _tag(f"{begin}\n", _any_of([_SCALARS[kind] for kind in kinds]), f"\n{_END}")
+    # The line breaks at both ends are left to the model, which writes them: only as a part of the text do they show
+    # that a tag in it stands at the beginning of a line.
+    return _tag(begin, {"type": "any_text", "excludes": _NOT_IN_TEXT}, _END)
 
 
 def _tag(begin: str, content: dict[str, Any], end: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ async def test_vllm_is_given_the_form_of_a_call(
     await collect(backend, replace(question, tool_choice="required"))
     sent = server.bodies[-1]
     assert sent["response_format"]["type"] == "structural_tag"
-    assert {"<tool_call>\n", "<function=bash>\n", "<parameter=command>\n"} <= strings(sent["response_format"])
+    assert {"<tool_call>\n", "<function=bash>\n", "<parameter=command>"} <= strings(sent["response_format"])
     # vLLM's own "required" leaves no room for a reason.
     assert sent["tool_choice"] == "auto"
     assert backend.info.details["constraint"] == "structural tags"
