@@ -165,12 +165,10 @@ class Feedback(Frozen):
 
 
 class WentBack(Frozen):
-    """The conversation was taken back to its first `kept` messages, because what followed led nowhere; it goes on with
-    `text`, if there is any."""
+    """The conversation was taken back to its first `kept` messages, because what followed led nowhere."""
 
     event: Literal["went_back"] = "went_back"
     kept: int
-    text: str = ""
 
 
 class ToolStarted(Frozen):

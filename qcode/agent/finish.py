@@ -22,7 +22,8 @@ class FinishCheck:
 
     def __init__(self, *, thorough: bool) -> None:
         self._thorough = thorough
-        self._changed = False
+        self.changed = False
+        """Whether a file was changed."""
         self._untried = False
         self._said: set[str] = set()
         self._withheld: Counter[str] = Counter()
@@ -30,7 +31,7 @@ class FinishCheck:
     def note(self, effect: Effect, result: ToolResult) -> None:
         """Take in the result of a call."""
         if effect is Effect.WRITE and result.status is Status.OK:
-            self._changed, self._untried = True, not result.extra.get("tried")
+            self.changed, self._untried = True, not result.extra.get("tried")
         if effect is Effect.EXEC:
             self._untried = False
 
@@ -53,4 +54,4 @@ class FinishCheck:
     def _why_not(self) -> str | None:
         if not self._thorough:
             return None
-        return NOTHING_CHANGED if not self._changed else NOT_TRIED if self._untried else None
+        return NOTHING_CHANGED if not self.changed else NOT_TRIED if self._untried else None

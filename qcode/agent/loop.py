@@ -36,7 +36,7 @@ from qcode.session.fold import cancelled, final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.result import Status, ToolResult
-from qcode_tools.spec import ToolContext
+from qcode_tools.spec import Effect, ToolContext
 from qcode_tools.toolset import Toolset
 
 Emit = Callable[[Event], None]
@@ -141,7 +141,7 @@ class Agent:
                 return limit
             budget.steps += 1
             emit(StepStarted(step=budget.steps))
-            answer = await self._ask(budget, emit, withhold_end=check.withhold())
+            answer = await self._ask(budget, emit, withheld=self._withheld(check))
             if not answer.tool_calls:
                 words = self._reminder(answer) or check.objection()
                 if words is None:
@@ -162,7 +162,7 @@ class Agent:
             if not self._go_back(emit) and answer.problems:
                 self._feedback("\n".join(answer.problems), "malformed", emit)
 
-    async def _ask(self, budget: Budget, emit: Emit, *, withhold_end: bool) -> Assistant:
+    async def _ask(self, budget: Budget, emit: Emit, *, withheld: frozenset[str]) -> Assistant:
         left = budget.tokens_left
         sampling = self._sampling
         if left is not None:
@@ -175,7 +175,7 @@ class Agent:
             sampling=sampling,
             tool_choice=self._profile.tool_choice,
             choices=await self._quotes.choices(await self._sandbox()) if self._profile.quotes else {},
-            withheld=frozenset(spec.name for spec in self._toolset.specs if withhold_end and spec.ends_turn),
+            withheld=withheld,
             stopped=precheck.failed,
         )
         started, first = time.monotonic(), None
@@ -225,11 +225,21 @@ class Agent:
         words = "" if ends else words
         result = result.model_copy(update={"content": _joined(result.content, words)})
         self.history.append(Tool(result=result))
-        self._attempts.note(call, effect, result, len(self.history))
+        self._attempts.note(effect, result, len(self.history))
         emit(ToolFinished(result=result, seconds=round(time.monotonic() - started, 3)))
         if ends and result.status is Status.OK:
             return Reason.FINISHED
         return Reason.LOOP if times >= LIMIT else None
+
+    def _withheld(self, check: FinishCheck) -> frozenset[str]:
+        """Tools that make no sense now: ending without a change, or anything but one where the code was shown."""
+        if not check.withhold():
+            return frozenset()
+        only_edits = not check.changed and self._quotes.any
+        specs = self._toolset.specs
+        return frozenset(
+            spec.name for spec in specs if spec.ends_turn or (only_edits and spec.effect is not Effect.WRITE)
+        )
 
     def _reminder(self, answer: Assistant) -> str | None:
         """What an answer without a call needs, unless it is a plain last word."""
@@ -247,12 +257,10 @@ class Agent:
 
     def _go_back(self, emit: Emit) -> bool:
         """Forget what led to a failed change, if the profile wants that and there was one."""
-        if not self._profile.goes_back or (words := self._attempts.over(self._profile.hints.opening)) is None:
+        if not self._attempts.over() or not self._profile.goes_back:
             return False
         del self.history[self._attempts.kept :]
-        if words:
-            self.history.append(User(text=words))
-        emit(WentBack(kept=self._attempts.kept, text=words))
+        emit(WentBack(kept=self._attempts.kept))
         return True
 
     def _close_calls(self) -> None:

@@ -47,6 +47,11 @@ class Quotes:
         self._prose = _ABOUT_WORDS.search(task) is not None
         self._paths.update(dict.fromkeys(paths))
 
+    @property
+    def any(self) -> bool:
+        """Whether a file was shown."""
+        return bool(self._paths)
+
     def note(self, call: ToolCall, result: ToolResult) -> None:
         """Take in a call that showed or changed a file, or was to change it."""
         path, quote = call.arguments.get(_PATH), call.arguments.get(_QUOTE)

@@ -126,8 +126,7 @@ class Trial:
             return _with(result, _words(tried), solved=self.solved)
         await _put_back(sandbox, path, before)
         words = f"That did not solve it, so {posixpath.basename(path)} is as it was. With it:\n{_words(tried)}"
-        extra = {**result.extra, "why": _words(tried).replace("\n", " ")}
-        return _with(result.model_copy(update={"status": Status.ERROR, "extra": extra}), words, solved=False)
+        return _with(result.model_copy(update={"status": Status.ERROR}), words, solved=False)
 
     async def _run(self, sandbox: Sandbox) -> list[Tried]:
         given = json.dumps([self._paths, [[one.source, one.expected] for one in self._examples], _SECONDS_EACH])

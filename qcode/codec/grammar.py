@@ -77,8 +77,9 @@ _JSON = (
     r"ws ::= [ \t\n]{0,20}",
 )
 
-# Before a call that must come: no tag (nor anything like it), no code fence, and no run of backticks but single ones.
-_PROSE = 'prose ::= [^<`~] | "<" "="? " "? [0-9] | "`" [^<`~] | "~" [^<`~]'
+# Before a call that must come: no tag nor anything like it (kept from its tag, a model was seen to write "<0>" again
+# and again), no code fence, and no run of backticks but single ones.
+_PROSE = 'prose ::= [^<`~] | "<" "="? " " [0-9A-Za-z_(] | "`" [^<`~] | "~" [^<`~]'
 
 # A model that thinks may do so before that.
 _THOUGHT = r'thought ::= "<think>" ([^<] | "<" [^/])* "</think>" [\n]{0,2}'
@@ -140,7 +141,7 @@ def grammar(
             calls += call_rules(f"call-{number}", function)
         else:
             calls.append(f"call-{number} ::= {_call(function)}")
-    root = (*form.required, f'reason ::= prose{{0,{reason_limit}}} "\\n"', _PROSE) if required else form.lazy
+    root = (*form.required, f"reason ::= prose{{0,{reason_limit}}}", _PROSE) if required else form.lazy
     return Grammar("\n".join([*root, *calls, *form.shared]) + "\n", () if required else form.triggers)
 
 

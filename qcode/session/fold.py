@@ -31,10 +31,9 @@ def fold(events: Iterable[Event]) -> tuple[Message, ...]:
             case ToolFinished(result=result):
                 pending[:] = [call for call in pending if call.id != result.call_id]
                 history.append(Tool(result=result))
-            case WentBack(kept=kept, text=text):
+            case WentBack(kept=kept):
                 pending.clear()
                 del history[kept:]
-                history += [User(text=text)] if text else []
             case _:
                 pass
     close()

@@ -156,15 +156,14 @@ async def test_the_history_that_a_log_folds_to_is_what_was_sent(solve) -> None:
     assert history[0] == User(text="fix it")
 
 
-async def test_a_failed_change_of_a_small_model_is_forgotten_but_for_a_line_about_it(solve) -> None:
+async def test_a_failed_change_of_a_small_model_is_forgotten(solve) -> None:
     wrong = call("str_replace", path="calc.py", old_str="a - b", new_str="a * b")
     right = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
     task = "add in calc.py is wrong\n>>> add(1, 2)\nexpected: 3"
-    outcome, events = await solve(wrong, call("bash", command="true"), right, FINISH, toolset="small", task=task)
+    outcome, events = await solve(wrong, right, FINISH, toolset="small", task=task)
+    (taken_back, *_) = [event.result for event in events if isinstance(event, ToolFinished)]
+    assert ">>> add(1, 2)\ngives 2, and should give 3" in taken_back.content
     history = fold(read_log(outcome.session))
-    assert [message.role for message in history] == [
-        "user", "user", "assistant", "tool", "assistant", "tool", "assistant", "tool"
-    ]  # fmt: skip
-    assert "`a - b` changed to `a * b`: >>> add(1, 2) gives 2, and should give 3" in history[1].text
+    assert [message.role for message in history] == ["user", "assistant", "tool", "assistant", "tool"]
     assert [event.kept for event in events if isinstance(event, WentBack)] == [1]
     assert (outcome.reason, outcome.patch.count("+    return a + b")) == (Reason.FINISHED, 1)

@@ -206,6 +206,7 @@ def test_required_is_a_short_reason_and_one_call() -> None:
     assert not REQUIRED.lazy
     assert rules.accepts(call)
     assert rules.accepts(f"Line 3 must be `a < 5`, ~ as the test says.\n\n{call}")
+    assert rules.accepts(f"no line break {call}")
     for reason in (
         "x" * 100 + "\n",
         "```\n",

@@ -110,7 +110,13 @@ def description(name: str) -> str:
     return resources.files("qcode_tools").joinpath("descriptions", f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def bash(state: State) -> FunctionTool:
+class PlainBashArgs(BashArgs):
+    """For models that would write the time out each time."""
+
+    timeout: int = Field(shell.DEFAULT_SECONDS, json_schema_extra=HIDDEN)
+
+
+def bash(state: State, args: type[BashArgs] = BashArgs) -> FunctionTool:
     """The shell."""
 
     async def run(args: BashArgs, ctx: ToolContext) -> ToolOutput:
@@ -118,7 +124,7 @@ def bash(state: State) -> FunctionTool:
             ctx, args.command, args.timeout, jobs=state.jobs, background=args.background, tty=args.tty
         )
 
-    return tool("bash", BashArgs, Effect.EXEC, run)
+    return tool("bash", args, Effect.EXEC, run)
 
 
 async def glob(args: GlobArgs, ctx: ToolContext) -> ToolOutput:

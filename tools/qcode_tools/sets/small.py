@@ -14,6 +14,7 @@ from qcode_tools.sets.base import (
     Args,
     FinishArgs,
     GrepArgs,
+    PlainBashArgs,
     State,
     bash,
     check_edit,
@@ -62,7 +63,7 @@ def tools(state: State) -> tuple[Tool, ...]:
         return look_at
 
     return (
-        bash(state),
+        bash(state, PlainBashArgs),
         tool("view", ViewArgs, Effect.READ, show, check=check("view")),
         tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace, check=check("str_replace")),
         tool("create", CreateArgs, Effect.WRITE, create, check=check("create")),
