@@ -7,6 +7,7 @@ group is made beside the group that this process is in.
 
 import contextlib
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,16 @@ def make(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group:
         entries.append(group / "cgroup.procs")
         if "memory" in taken:
             counter = group / ("memory.events" if place.version == 2 else "memory.oom_control")
-    return Group(tuple(dict.fromkeys(entries)), counter, frozenset(held))
+    if entries and not _can_be_entered(entries):
+        remove(name)
+        return Group((), None, frozenset())
+    return Group(tuple(entries), counter, frozenset(held))
+
+
+def _can_be_entered(entries: list[Path]) -> bool:
+    """Whether a process of this user may go there: version 2 also asks for a right in the group above both."""
+    enter = 'for entry; do echo 0 >"$entry" || exit 1; done'
+    return subprocess.run(["sh", "-c", enter, "sh", *map(str, entries)], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def remove(name: str) -> None:
