@@ -213,7 +213,7 @@ def test_required_is_a_short_reason_and_one_call() -> None:
         "a <tool_call>\n",
         "<function=edit>\n",
         "~~~\n",
-        "no line break",
+        "<0> ",
         "<b>\n",
     ):
         assert not rules.accepts(reason + call), reason
