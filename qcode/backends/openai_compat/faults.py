@@ -25,6 +25,9 @@ _OVERFLOW = re.compile(
     r"|must be <= \d+ tokens|exceeds? (?:the|its|your) context (?:window|length)",
     re.IGNORECASE,
 )
+# llama.cpp answers 500 to what is wrong with a request or with the template that is to render it: asking again changes
+# nothing.
+_OF_THE_REQUEST = re.compile(r"Failed to parse (?:tools|messages|input)|While executing \w+ at line")
 _WINDOW = re.compile(r"maximum context length is (\d+)")
 _PROMPT = re.compile(r"has (\d+) input tokens|\((\d+) in the messages|prompt contains (\d+) input tokens")
 
@@ -63,6 +66,10 @@ def from_status(status: int, words: str, url: str, *, retry_after: str = "") -> 
     if status in {400, 413, 422, 500} and is_overflow(words):
         return _overflow(url, said)
     match status:
+        case 500 if _OF_THE_REQUEST.search(words):
+            return Refused(what)
+        case 400 if "does not support tools" in words:
+            return Refused(f"{what}; use a model whose template has tools, see `qcode doctor`")
         case 429 if "insufficient_quota" in words:
             return Refused(f"{what}; the account's quota is used up")
         case 429 | 503 | 529:

@@ -1,0 +1,36 @@
+"""What each server really answers when something is wrong, and the error that it becomes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcode import errors
+from qcode.backends.openai_compat import faults
+
+GOLDEN = Path(__file__).with_name("golden")
+URL = "http://127.0.0.1:8000/v1"
+ANSWERS = [
+    pytest.param(answer, id=f"{path.stem}-{answer['case']}-{answer['status']}")
+    for path in sorted(GOLDEN.glob("*.json"))
+    for answer in json.loads(path.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_becomes_its_error(answer: dict[str, Any]) -> None:
+    error = faults.from_status(answer["status"], faults.words_of(answer["body"]), URL)
+    assert type(error).__name__ == answer["error"]
+    assert type(error) is getattr(errors, answer["error"])
+    assert str(error).isprintable()
+    assert URL in str(error)
+
+
+def test_every_answer_says_where_it_comes_from() -> None:
+    for path in GOLDEN.glob("*.json"):
+        for answer in json.loads(path.read_text(encoding="utf-8")):
+            assert answer["origin"].startswith(("recorded from ", "github.com/"))
+            assert answer["case"] in {
+                "overflow", "overload", "loading", "unknown model", "bad request", "bad template", "engine dead",
+            }  # fmt: skip
