@@ -9,7 +9,7 @@ from qcode.models.registry import find, load_registry
 from qcode.models.store import is_pulled
 from qcode.serving.client import Lease
 from qcode.serving.command import router_program
-from qcode.serving.environment import how_to_get
+from qcode.serving.environment import how_to_get, version_of
 from qcode.serving.hardware import Machine, detect
 from qcode.serving.plan import Plan, Wish
 from qcode.serving.planning import make_plan
@@ -37,9 +37,16 @@ def default_model(machine: Machine, engine: EngineName | None) -> ModelCard:
 def plan_for(wish: Wish) -> Plan:
     """The plan for this machine, with all that it needs at hand. Raises: ConfigError, ModelFileError."""
     plan = make_plan(wish, detect())
-    title = engine_profile(plan.engine).title
+    general = engine_profile(plan.engine)
     if plan.python is None and plan.program is None:
-        raise ConfigError(f"{title} was not found: {how_to_get(plan.engine)}")
+        raise ConfigError(f"{general.title} was not found: {how_to_get(plan.engine)}")
+    version = version_of(plan.engine, plan.python) if plan.python and general.minimum else None
+    if version is not None and version < tuple(map(int, general.minimum.split("."))):
+        found = ".".join(map(str, version))
+        raise ConfigError(
+            f"{general.title} {found} in {plan.python} is too old: {general.minimum} is the first that serves "
+            "these models"
+        )
     if plan.engine is EngineName.LLAMA and wish.folder is None and not is_pulled(wish.card):
         raise ModelFileError(f"model {plan.model} is not on this machine: run `qcode models pull {plan.model}`")
     if plan.replicas > 1 and router_program(plan) is None:

