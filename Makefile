@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks soak test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official setup vllm-env diff-vllm bench-codec bench-prechecks clean
+.PHONY: run test test-attacks soak test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official bench-evals bench-ray setup vllm-env diff-vllm bench-codec bench-prechecks clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -38,6 +38,13 @@ format: $(VENV)/dev.stamp
 bench: setup $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
 	$(PY) benchmarks/run.py
+
+bench-evals: setup $(VENV)/dev.stamp
+	$(PY) -P benchmarks/harness.py --dataset $(EVALDATA)/quixbugs.jsonl
+
+bench-ray: setup $(VENV)/dev.stamp
+	$(PY) -m pip install -q -e '.[ray]'
+	$(PY) -P benchmarks/cluster.py --dataset $(EVALDATA)/quixbugs.jsonl
 
 setup:
 	.ci/setup

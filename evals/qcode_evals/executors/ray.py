@@ -152,6 +152,8 @@ def _result(ray: Any, future: asyncio.Future[Any]) -> Made:
     """A task's result. Raises: RayError when it was lost too often, or what is wrong with its node."""
     try:
         made = future.result()
+    except asyncio.CancelledError:
+        raise RayError("the Ray cluster went away; what is finished is kept for --resume") from None
     except ray.exceptions.RayTaskError as error:
         cause = error.cause if isinstance(error.cause, Exception) else error
         raise RayError(f"an attempt failed on its node: {cause}") from None

@@ -1,0 +1,90 @@
+"""`make bench-ray`: a cluster of two nodes on this machine, with real containers; one is killed in the middle.
+
+Fails unless every attempt has one result, all of them resolved, and no container is left.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+SLOTS = 2
+REPEATS = 8
+FIX = "sleep 3; sed -i 's/gcd(a % b, b)/gcd(b, a % b)/' python_programs/gcd.py"
+
+
+class Quiet:
+    def phase(self, attempt: str, name: str) -> None: ...
+
+    def retry(self, attempt: str, phase: str, why: str) -> None: ...
+
+
+def containers() -> set[str]:
+    listing = ["docker", "ps", "-aq", "--filter", "label=qcode"]
+    return set(subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split())
+
+
+async def measure(dataset: Path) -> list[str]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    from qcode.app.wiring import RunOptions
+    from qcode_evals.dataset import load
+    from qcode_evals.executors.ray import SLOT, RayExecutor
+    from qcode_evals.making import Job
+    from qcode_evals.plans import Plan
+
+    (gcd,) = [row for row in load(dataset) if row.instance_id == "quixbugs__gcd"]
+    before = containers()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "resources": {SLOT: SLOTS}})
+    other = cluster.add_node(num_cpus=1, resources={SLOT: SLOTS})
+    cluster.wait_for_nodes()
+    done: list[tuple[int, str]] = []
+    killed = 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="qcode-bench-") as name:
+            script = Path(name) / "model.jsonl"
+            text = f"<tool_call>\n<function=bash>\n<parameter=command>\n{FIX}\n</parameter>\n</function>\n</tool_call>"
+            answers = [{"text": text}, {"text": "Done.", "repeat": 5}]
+            script.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
+            plan = Plan("qcode", RunOptions(repo=Path(), model=f"scripted:{script}"), 4)
+            executor = RayExecutor(plan, Quiet(), SLOTS, cluster.address)
+            began = time.monotonic()
+            async with aclosing(executor.run([Job(gcd, repeat, "key") for repeat in range(REPEATS)])) as finished:
+                async for made in finished:
+                    done.append((made.attempt.repeat, str(made.attempt.outcome)))
+                    assert made.trajectory is not None
+                    if not killed:
+                        killed = len(done)
+                        await asyncio.to_thread(cluster.remove_node, other, allow_graceful=False)
+            wall = time.monotonic() - began
+    finally:
+        cluster.shutdown()
+    for _ in range(50):
+        if not (left := containers() - before):
+            break
+        await asyncio.sleep(0.2)
+    good = sorted(done) == [(repeat, "resolved") for repeat in range(REPEATS)] and not left
+    lines = [
+        f"two nodes of {SLOTS} sandboxes, one killed after {killed} of {REPEATS} attempts: "
+        f"{len(done)} results in {wall:.1f} s, {sum(outcome == 'resolved' for _, outcome in done)} resolved, "
+        f"{len(left)} containers left"
+    ]
+    if not good:
+        raise SystemExit("\n".join([*lines, f"not good enough: {sorted(done)}"]))
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, help="rows with quixbugs__gcd among them")
+    print("\n".join(asyncio.run(measure(parser.parse_args().dataset))))
+
+
+if __name__ == "__main__":
+    main()
