@@ -7,13 +7,13 @@ import http.client
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass
 
 from qcode.backends.openai_compat.discovery import models_of
 from qcode.backends.openai_compat.servers import PORTS, Server, server_of
 
-ANSWER_S = 1.0
+ANSWER_S = 3.0
 """Seconds that a server on this machine has for the list of its models; a closed port answers at once."""
 
 _LIMIT = 1_000_000
@@ -39,15 +39,15 @@ def running(ports: Iterable[int] = tuple(PORTS.values())) -> list[Running]:
 
 
 def _look(port: int) -> Running | None:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=ANSWER_S)
-    with suppress(OSError, http.client.HTTPException, ValueError, RecursionError):
-        connection.request("GET", "/v1/models", headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        if response.status == 200:
-            entries = models_of(json.loads(response.read(_LIMIT)))
-            server = server_of(entries[0].get("owned_by")) if entries else Server.OTHER
-            # Any development server may answer on port 8000 or 8080: only a list of models is a list of models.
-            if entries and (server is not Server.OTHER or entries[0].get("object") == "model"):
-                return Running(f"http://{_HOST}:{port}/v1", server, tuple(str(entry["id"]) for entry in entries))
-    connection.close()
-    return None
+    with closing(http.client.HTTPConnection(_HOST, port, timeout=ANSWER_S)) as connection:
+        try:
+            connection.request("GET", "/v1/models", headers={"Accept": "application/json", "Connection": "close"})
+            with connection.getresponse() as response:
+                entries = models_of(json.loads(response.read(_LIMIT))) if response.status == 200 else []
+        except (OSError, http.client.HTTPException, ValueError, RecursionError):
+            return None
+    server = server_of(entries[0].get("owned_by")) if entries else Server.OTHER
+    # Any development server may answer on port 8000 or 8080: only a list of models is a list of models.
+    if not entries or (server is Server.OTHER and entries[0].get("object") != "model"):
+        return None
+    return Running(f"http://{_HOST}:{port}/v1", server, tuple(str(entry["id"]) for entry in entries))
