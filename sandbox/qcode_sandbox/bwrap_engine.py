@@ -126,7 +126,10 @@ class BubblewrapEngine:
                 )  # fmt: skip
         self._say(script("bwrap_init.sh") + self._relay)
         if not await self._answers(_START_S):
-            raise SandboxUnavailable(f"bubblewrap cannot make the sandbox: {await self._last_words()}")
+            raise SandboxUnavailable(
+                f"bubblewrap cannot make the sandbox: {await self._last_words()} (where user namespaces are "
+                "restricted, allow them to bwrap or use --sandbox docker)"
+            )
 
     def _isolation(self) -> list[str]:
         environment = {"PATH": _PATH, "HOME": HOME, "USER": "dev", **ENVIRONMENT, **self._spec.env}

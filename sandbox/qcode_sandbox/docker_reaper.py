@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from qcode_sandbox.docker_client import engine_errors
 from qcode_sandbox.errors import SandboxError
-from qcode_sandbox.owner import Owner
+from qcode_sandbox.owner import LEASE_S, Owner
 
 if TYPE_CHECKING:
     from docker import APIClient
-
-_LEASE_S = 48 * 3600
 
 
 def labels(session: str) -> dict[str, str]:
@@ -22,7 +20,7 @@ def labels(session: str) -> dict[str, str]:
         "qcode": "1",
         "qcode.session": session,
         "qcode.owner": Owner.current().text,
-        "qcode.lease": str(int(time.time()) + _LEASE_S),
+        "qcode.lease": str(int(time.time()) + LEASE_S),
     }
 
 
@@ -39,14 +37,11 @@ def reap_stale(client: APIClient) -> list[str]:
         marks = container.get("Labels") or {}
         owner = Owner.parse(marks.get("qcode.owner", ""))
         lease = marks.get("qcode.lease", "")
-        if (owner and owner.is_gone()) or (lease.isdigit() and int(lease) < time.time() and not _is_ours(owner)):
+        if (owner and owner.is_gone()) or (
+            lease.isdigit() and int(lease) < time.time() and not (owner and owner.is_near)
+        ):
             # Another qcode may be reaping it at this moment.
             with contextlib.suppress(SandboxError), engine_errors("a left container cannot be removed"):
                 client.remove_container(container["Id"], force=True, v=True)
                 reaped.append(str(container["Id"]))
     return reaped
-
-
-def _is_ours(owner: Owner | None) -> bool:
-    here = Owner.current()
-    return owner is not None and (owner.machine, owner.namespace) == (here.machine, here.namespace)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qcode_sandbox import cgroups
 from qcode_sandbox.environment import TAG_BITS
-from qcode_sandbox.owner import Owner
+from qcode_sandbox.owner import LEASE_S, Owner
 from qcode_sandbox.processes import kill_tagged
 
 _PREFIX = "qcode-box-"
@@ -73,7 +73,8 @@ def reap_stale() -> None:
                 continue
             text, first_tag = (root / "owner").read_text(encoding="utf-8").split()
             owner = Owner.parse(text)
-            if owner and owner.is_gone():
+            expired = status.st_mtime < time.time() - LEASE_S
+            if owner and (owner.is_gone() or (expired and not owner.is_near)):
                 left = Folder(root, int(first_tag))
                 left.kill()
                 left.remove()

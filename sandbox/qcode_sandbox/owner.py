@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+LEASE_S = 48 * 3600
+"""How long what was made is kept whose owner cannot be looked for."""
+
 _UNKNOWN = "-"
 
 
@@ -61,6 +64,12 @@ class Owner:
     @property
     def text(self) -> str:
         return "/".join((str(self.pid), self.start, self.boot, self.namespace, self.machine))
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is of this machine and process namespace, so that `is_gone` knows."""
+        here = Owner.current()
+        return (self.machine, self.namespace) == (here.machine, here.namespace)
 
     def is_gone(self) -> bool:
         """Whether the process surely no longer exists; False where that cannot be known from here."""

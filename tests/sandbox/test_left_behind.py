@@ -1,17 +1,22 @@
 """Nothing is left of a sandbox, however its owner ended (features 23, 25, 29)."""
 
 import asyncio
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from outside import SOON, gone, jail_spec, mark, one_inside, out, processes, same_namespace
 
 from qcode_sandbox import AllowedHost, Gate, SandboxLost, Source, open_sandbox
+from qcode_sandbox.folder import reap_stale
+from qcode_sandbox.owner import Owner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,3 +129,24 @@ def first_of(pid: int) -> int:
         if next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1] == "1":
             return other
     raise AssertionError("it has no first process")
+
+
+@pytest.mark.parametrize(
+    ("changes", "age_s", "left"),
+    [({"boot": "another"}, 0, False), ({"namespace": "another"}, 0, True), ({"namespace": "another"}, 200_000, False),
+     ({}, 200_000, True), (None, 0, True), (None, 200_000, False)],
+)  # fmt: skip
+async def test_a_folder_is_removed_when_its_owner_is_surely_gone_or_its_lease_is_over(
+    changes: dict[str, str] | None, age_s: int, left: bool
+) -> None:
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="qcode-box-"))
+    if changes is not None:
+        owner = dataclasses.replace(Owner.current(), **changes)
+        await asyncio.to_thread((folder / "owner").write_text, f"{owner.text} 5", encoding="utf-8")
+    then = time.time() - age_s
+    os.utime(folder, (then, then))
+    try:
+        await asyncio.to_thread(reap_stale)
+        assert await asyncio.to_thread(folder.exists) == left
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
