@@ -148,12 +148,16 @@ def _start(args: argparse.Namespace) -> int:
 
     from qcode.app.serving import lease_for, plan_for
     from qcode.serving.client import stop
+    from qcode.serving.command import launches
 
     wish = _wish(args)
     plan = plan_for(wish)
     lease = lease_for(plan, fixed_port=wish.port is not None, notice=_notice)
     for note in plan.notes:
         _notice(note)
+    for launch in launches(plan):
+        if not launch.here or launch.role == "ray":
+            _notice(f"run on {'this machine' if launch.here else f'machine {launch.rank}'}: {launch.text}")
     if lease.folder.supervised():
         _notice(f"{plan.title} runs already: it is joined as it is (`qcode serve stop` to start it anew)")
     lease.folder.make()
