@@ -20,8 +20,8 @@ def modules_after(code: str) -> set[str]:
         "qcode", "qcode.errors", "qcode.messages", "qcode.events", "qcode.model", "qcode.session.log", "qcode.codec",
         "qcode.agent.loop", "qcode.app.solve", "qcode.app.wiring", "qcode.cli.main", "qcode.ui.text",
         "qcode.models.registry", "qcode.backends.llama.backend", "qcode.backends.scripted", "qcode_tools.toolsets",
-        "qcode_sandbox.opening", "qcode_sandbox.specs", "qcode_evals.cli", "qcode.serving.backend", "qcode.serving.supervisor",
-        "qcode.cli.serve",
+        "qcode_sandbox.opening", "qcode_sandbox.specs", "qcode_evals.cli", "qcode.serving.backend",
+        "qcode.serving.supervisor", "qcode.cli.serve",
     ],
 )  # fmt: skip
 def test_importing_a_room_loads_nothing_heavy(module: str) -> None:
