@@ -12,12 +12,18 @@ from qcode.backends.llama.settings import EngineConfig
 from qcode.backends.speech import Speech
 from qcode.codec import render
 from qcode.errors import BackendError, ContextOverflow, Malformed, ModelFileError, QcodeError, Refused, Unavailable
-from qcode.events import EngineRestarted, PrefillProgress
+from qcode.events import EngineRestarted, PrefillProgress, ThinkingDelta
 from qcode.messages import Assistant, Stop, Usage
 from qcode.model import BackendInfo, Delta, Request
 
 RESTARTS = 2
 """How often one request starts a dead engine again."""
+
+ENOUGH_THOUGHT = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
+    "</think>\n\n"
+)
+"""What ends thinking at its budget; the words that Qwen3 was trained with (its technical report, section 4.7)."""
 
 
 class LlamaBackend:
@@ -131,27 +137,50 @@ class LlamaBackend:
         self, process: EngineProcess, ask: protocol.Complete, request: Request
     ) -> AsyncGenerator[Delta | Assistant, None]:
         answer = Answer(request, self._speech)
+        thinking = request.sampling.thinking
+        budget = thinking.budget if thinking is not None and thinking.enabled else None
         stopped = False
-        with process.ask(ask) as conversation:
-            while True:
-                match await conversation.next(self._config.silence_limit_s):
-                    case protocol.Text(text=text):
-                        for delta in () if stopped else answer.text(text):
-                            yield delta
-                        if not stopped and request.stopped():
-                            stopped = True
-                            process.cancel(ask.id)
-                    case protocol.Progress() as at:
-                        yield PrefillProgress(processed=at.processed, total=at.total, cached=at.cached)
-                    case protocol.Done() as done if stopped:
-                        yield answer.stop(usage=_usage(done))
-                        return
-                    case protocol.Done() as done:
-                        for item in answer.finish(stop=_STOPS[done.stop], usage=_usage(done)):
-                            yield item
-                        return
-                    case other:
-                        raise _failure(other)
+        first, written, thoughts = Usage(), "", 0
+        while True:
+            enough = False
+            with process.ask(ask) as conversation:
+                while not isinstance(heard := await conversation.next(self._config.silence_limit_s), protocol.Done):
+                    match heard:
+                        case protocol.Text(text=text) if not stopped and not enough:
+                            written += text
+                            for delta in answer.text(text):
+                                thoughts += isinstance(delta, ThinkingDelta)
+                                yield delta
+                            if stopped := request.stopped():
+                                process.cancel(ask.id)
+                            elif enough := budget is not None and thoughts >= budget:
+                                process.cancel(ask.id)
+                                budget = None
+                        case protocol.Text():
+                            pass  # What was on its way when it was told to stop.
+                        case protocol.Progress() as at:
+                            yield PrefillProgress(processed=at.processed, total=at.total, cached=at.cached)
+                        case other:
+                            raise _failure(other)
+            usage = _usage(heard)
+            if first.requests:
+                usage = first.model_copy(
+                    update={"completion_tokens": first.completion_tokens + usage.completion_tokens}
+                )
+            if not enough:
+                break
+            # The thoughts so far stay in the prompt of this answer, and the model answers from them.
+            first = usage
+            for delta in answer.text(ENOUGH_THOUGHT):
+                yield delta
+            left = max(1, int(ask.body["n_predict"]) - usage.completion_tokens)
+            prompt = f"{ask.prompt}{written}{ENOUGH_THOUGHT}"
+            ask = protocol.Complete(process.next_id(), prompt, ask.prefix, {**ask.body, "n_predict": left})
+        if stopped:
+            yield answer.stop(usage=usage)
+            return
+        for item in answer.finish(stop=_STOPS[heard.stop], usage=usage):
+            yield item
 
     def _death(self) -> str | None:
         died = self._process.died if self._process else None
