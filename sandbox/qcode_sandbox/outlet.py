@@ -13,7 +13,6 @@ from pathlib import Path
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.folder import Folder
 from qcode_sandbox.gate import Gate
-from qcode_sandbox.proxy import proxy
 
 INSIDE = "/qcode/network"
 _PORT = 3128
@@ -35,6 +34,8 @@ async def outlet(gate: Gate | None) -> AsyncIterator[Path | None]:
     if gate is None:
         yield None
         return
+    from qcode_sandbox.proxy import proxy
+
     folder = await asyncio.to_thread(Folder.make)
     try:
         place = folder.root / "network"

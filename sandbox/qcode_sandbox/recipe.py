@@ -11,9 +11,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qcode_sandbox.errors import SandboxUnavailable
-from qcode_sandbox.pip_settings import PipSettings
+
+if TYPE_CHECKING:
+    from qcode_sandbox.pip_settings import PipSettings
 
 _CERTIFICATES = "/etc/qcode-ca.crt"
 _CERTIFICATES_FILE = ".qcode-ca.crt"
@@ -66,7 +69,7 @@ class Build:
         name = str(self.dockerfile.relative_to(self.context))
         return sorted(exclude_paths(str(self.context), [*patterns, ".git"], name))
 
-    def copy_to(self, folder: Path, settings: PipSettings | None) -> dict[str, str]:
+    def copy_to(self, folder: Path, settings: "PipSettings | None") -> dict[str, str]:
         """Make a folder to build from, with `settings` where every stage begins; gives the build's arguments."""
         for name in self.names():
             source, target = self.context / name, folder / name
