@@ -30,7 +30,8 @@ def containers() -> set[str]:
 
 
 async def measure(dataset: Path) -> list[str]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Nodes start slowly where two cores have other work too.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "240"}
     from ray.cluster_utils import Cluster
 
     from qcode.app.wiring import RunOptions
@@ -41,8 +42,9 @@ async def measure(dataset: Path) -> list[str]:
 
     (gcd,) = [row for row in load(dataset) if row.instance_id == "quixbugs__gcd"]
     before = containers()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "resources": {SLOT: SLOTS}})
-    other = cluster.add_node(num_cpus=1, resources={SLOT: SLOTS})
+    node = {"num_cpus": 1, "resources": {SLOT: SLOTS}, "node_ip_address": "127.0.0.1"}
+    cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    other = cluster.add_node(**node)
     cluster.wait_for_nodes()
     done: list[tuple[int, str]] = []
     killed = 0

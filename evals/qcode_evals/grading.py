@@ -63,6 +63,10 @@ class Grade:
     pass_to_pass: Split = field(default_factory=Split)
     exit_code: int | None = None
     seconds: float = 0.0
+    reported: bool = False
+    """Whether the tests' own process reported, and can be believed."""
+    statuses: Statuses = field(default_factory=dict)
+    """What log and report agree on."""
 
 
 _KILL_STRANGERS = """\
@@ -166,6 +170,8 @@ def judge(instance: Instance, section: str, exit_code: int, report: Report | Non
         fail_to_pass=_split(instance.fail_to_pass, statuses, said, skipped=False),
         pass_to_pass=_split(instance.pass_to_pass, statuses, said, skipped=True),
         exit_code=exit_code,
+        reported=report is not None and report.fault is None,
+        statuses={name: status for name, status in statuses.items() if status in said.get(name, set())},
     )
     if report is None:
         grade.reason = f"the test process ended with exit code {exit_code} before it had reported its results"

@@ -1,0 +1,105 @@
+"""From commits to rows; what needs containers is tested with one real commit."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qcode.errors import ConfigError
+from qcode_evals.cli import main
+from qcode_evals.dataset import Instance, load
+from qcode_evals.history import History, tree_hash
+from qcode_evals.logparse import Status
+from qcode_evals.mining import Setup, candidate, lists
+
+P, F = Status.PASSED, Status.FAILED
+
+
+def git(repo: Path, *arguments: str) -> str:
+    named = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", "-C", repo, *named, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(repo: Path, message: str, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (repo / name).parent.mkdir(parents=True, exist_ok=True)
+        (repo / name).write_text(text, encoding="utf-8")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", message)
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    folder = tmp_path / "my repo"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    test = "from pkg import add\ndef test_zero(): assert add(0, 0) == 0\n"
+    commit(folder, "Begin", {"pkg/__init__.py": "def add(a, b):\n    return a - b\n", "tests/test_pkg.py": test})
+    commit(folder, "Only words", {"README.md": "é\n"})
+    fixed = {
+        "pkg/__init__.py": "def add(a, b):\n    return a + b\n",
+        "tests/test_pkg.py": test + "def test_add(): assert add(1, 2) == 3\n",
+    }
+    commit(folder, "Add rather than subtract\n\nadd(1, 2) was -1.", fixed)
+    return folder
+
+
+def test_a_commit_that_changes_code_and_tests_is_a_candidate(repo: Path) -> None:
+    history = History(repo)
+    newest, words = history.commits(9)
+    assert candidate(history, words, Setup("x")) == "does not change both code and tests"
+    row = candidate(history, newest, Setup("x"))
+    assert isinstance(row, dict)
+    instance = Instance.model_validate(row)
+    assert instance.problem_statement == "Add rather than subtract\n\nadd(1, 2) was -1."
+    assert "+    return a + b" in instance.patch
+    assert "tests/" not in instance.patch
+    assert "+def test_add()" in instance.test_patch
+    assert instance.environment.test_files == ("tests/test_pkg.py",)
+    assert "python -m pytest -rA -p no:cacheprovider tests/test_pkg.py" in instance.eval_script
+    assert instance.environment.source.tree == git(repo, "rev-parse", "HEAD~1^{tree}")
+
+
+def test_a_tree_is_named_as_git_names_it(tmp_path: Path) -> None:
+    files = {"a.b": "1", "a/x": "2", "a0": "3", "a/y/z": "é", "b": ""}
+    git(tmp_path, "init", "-q")
+    commit(tmp_path, "x", files)
+    assert tree_hash(files) == git(tmp_path, "rev-parse", "HEAD^{tree}")
+
+
+def test_nothing_of_the_repository_is_run(repo: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    for name in ("core.fsmonitor", "diff.external", "diff.x.textconv", "filter.x.smudge", "core.pager"):
+        git(repo, "config", name, f"touch {canary}; true")
+    (repo / ".git/info/attributes").write_text("* diff=x filter=x\n", encoding="utf-8")
+    history = History(repo)
+    assert any(isinstance(candidate(history, each, Setup("x")), dict) for each in history.commits(9))
+    assert not canary.exists()
+
+
+def test_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the history"):
+        next(History(tmp_path).commits(1))
+
+
+def test_only_what_goes_the_same_way_each_time_is_listed() -> None:
+    before = [{"kept": P, "flaky": P, "breaks": P}, {"kept": P, "flaky": F, "breaks": P}]
+    after = [
+        {"kept": P, "flaky": P, "new": P, "late": P, "breaks": F},
+        {"kept": P, "flaky": P, "new": P, "late": F, "breaks": F},
+    ]
+    assert lists(before, after) == (["new"], ["kept"])
+
+
+@pytest.mark.docker
+def test_a_mined_task_is_one_that_its_own_patch_resolves(repo: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    assert main(["mine", str(repo), "--out", str(rows), "--runs", "1", "--limit", "1"]) == 0
+    (instance,) = load(rows)
+    assert instance.fail_to_pass == ("tests/test_pkg.py::test_add",)
+    assert instance.pass_to_pass == ("tests/test_pkg.py::test_zero",)
+    arguments = ["--dataset", str(rows), "--agent", "gold", "--expect-resolved", "all"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))["resolved_instances"] == 1
