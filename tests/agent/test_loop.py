@@ -12,11 +12,12 @@ from calls import call, edit
 from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.solve import Outcome, Solve
+from qcode.backends.openai_compat import payload
 from qcode.backends.scripted import ScriptedBackend
 from qcode.codec import render
 from qcode.events import AssistantDone, Event, Feedback, Reason, ToolFinished, TurnStarted, WentBack
 from qcode.messages import User
-from qcode.model import Sampling
+from qcode.model import Request, Sampling
 from qcode.session.fold import fold
 from qcode.session.log import read_log
 from qcode_sandbox.opening import open_sandbox
@@ -36,10 +37,13 @@ def solve(tmp_path: Path):
     (tree / "calc.py").write_text("def add(a, b):\n    return a - b\n", encoding="utf-8")
 
     async def run(
-        *answers: str, toolset: str = "swe", limits: Limits | None = None, task: str = "fix it"
+        *answers: str | dict[str, object], toolset: str = "swe", limits: Limits | None = None, task: str = "fix it"
     ) -> tuple[Outcome, list[Event]]:
         script = tmp_path / "script.jsonl"
-        script.write_text("".join(json.dumps({"text": text}) + "\n" for text in answers), encoding="utf-8")
+        script.write_text(
+            "".join(json.dumps(line if isinstance(line, dict) else {"text": line}) + "\n" for line in answers),
+            encoding="utf-8",
+        )
         run = Solve(
             task=task,
             backend=ScriptedBackend(script),
@@ -75,7 +79,8 @@ async def test_the_prompt_only_grows_at_its_end(solve, toolset: str) -> None:
     talk = ["Hm."] if small else [""]
     end = [FINISH, FINISH, FINISH] if small else ["Done."]
     outcome, _ = await solve(
-        call("bash", command="false"), broken, call("nothing", x="1"), change, *talk, call("bash", command="echo ok"),
+        {"text": call("bash", command="false"), "thinking": "I think aloud."}, broken, call("nothing", x="1"), change,
+        *talk, call("bash", command="echo ok"),
         *end, toolset=toolset,
     )  # fmt: skip
     log = list(read_log(outcome.session))
@@ -86,6 +91,15 @@ async def test_the_prompt_only_grows_at_its_end(solve, toolset: str) -> None:
     assert len(prompts) >= 7 and not [event for event in log if isinstance(event, WentBack)]
     for before, after in pairwise(prompts):
         assert after.startswith(before)
+    bodies = [
+        payload.encoded({"tools": payload.tools(request), "messages": payload.messages(request)})
+        for index, event in enumerate(log)
+        if isinstance(event, AssistantDone)
+        for request in [Request(system, fold(log[:index]), specs)]
+    ]
+    for before_body, after_body in pairwise(bodies):
+        assert after_body.startswith(before_body.removesuffix(b"]}"))
+    assert b"aloud" not in bodies[-1]
 
 
 async def test_the_first_part_of_the_prompt_is_the_same_in_every_folder(solve, tmp_path: Path) -> None:
