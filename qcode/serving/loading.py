@@ -20,7 +20,7 @@ _STEPS: tuple[tuple[re.Pattern[str], _Words], ...] = tuple(
         (r"Model loading took ([\d.]+) GiB", lambda m: f"weights loaded, {m[1]} GiB"),
         (r"load_model: initializing, n_slots = (\d+)", lambda m: f"weights loaded, making the cache of {m[1]} slots"),
         (r"Load weight end", lambda m: "weights loaded"),
-        (r"torch\.compile|Compiling a graph", lambda m: "compiling"),
+        (r"torch\.compile took|[Cc]ompiling a graph", lambda m: "compiling"),
         (r"KV cache size: ([\d,]+) tokens", lambda m: f"cache of {m[1]} tokens"),
         (r"[Cc]apturing (?:CUDA|cuda) graphs?[^\n%]{0,80}?(\d+)%", lambda m: f"capturing graphs {m[1]}%"),
         (r"Application startup complete|listening (?:on|at) http", lambda m: "listening, waiting for a first answer"),
