@@ -17,7 +17,7 @@ test: setup $(VENV)/dev.stamp lint
 
 # Against a real vLLM: minutes, and 3.5 GB the first time.
 test-serving: setup $(VENV)/dev.stamp vllm-env
-	$(PY) -P -m pytest -q -rs --durations=10 -m serving tests/serving
+	$(PY) -P -m pytest -q -rs --durations=10 -m serving tests/serving tests/doctor
 
 test-attacks: setup $(VENV)/dev.stamp
 	ATTACK_RACES=1000 $(PY) -P -m pytest -q -rs --durations=10 tests/sandbox

@@ -103,6 +103,18 @@ async def test_ollama_is_given_a_window_before_the_first_request(
                     "32768"]  # fmt: skip
 
 
+async def test_an_ollama_that_makes_no_model_is_refused_with_what_to_set(
+    serve: Serve, connect: Connect, collect: Collect
+) -> None:
+    said: list[str] = []
+    routes = ollama() | {"/api/create": (400, {"error": "neither 'from' or 'files' was specified"})}
+    url, _ = await serve({"text": "done"}, routes=routes)
+    backend = connect(url, "qwen3-coder:30b", needs=Needs(smallest=16_000, notice=said.append))
+    with pytest.raises(Refused, match=r"window of 4096 tokens.*OLLAMA_CONTEXT_LENGTH=32768"):
+        await collect(backend)
+    assert "did not take a larger one" in said[0]
+
+
 async def test_a_window_of_ollama_that_is_large_enough_is_left_alone(
     serve: Serve, connect: Connect, collect: Collect
 ) -> None:

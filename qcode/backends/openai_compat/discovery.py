@@ -70,7 +70,8 @@ async def look_closer(connection: Connection, found: Found, entry: Mapping[str, 
                 closer = entry_of(models_of(answer), model)
                 window = window_of(closer, None) or window
         case Server.OLLAMA:
-            window, native = await ollama.windows(connection, model)
+            with suppress(BackendError):
+                window, native = await ollama.windows(connection, model)
     return replace(found, window=window, native=native)
 
 

@@ -10,7 +10,7 @@ from qcode.backends.openai_compat.connection import Connection
 from qcode.backends.openai_compat.discovery import Found
 from qcode.backends.openai_compat.foresight import too_small
 from qcode.backends.openai_compat.servers import Server
-from qcode.errors import Refused
+from qcode.errors import BackendError, Refused
 
 GRACE_S = 1.0
 """How long a first request waits to know whom it asks; a server on this machine says so within milliseconds. What it is
@@ -110,9 +110,14 @@ class Survey:
         tokens = min(wanted, found.native or wanted)
         if ollama.is_derived(found.model) or (found.window or 0) >= tokens:
             return found
-        name = await ollama.with_window(self._connection, found.model, tokens)
-        self._needs.notice(f"Ollama gives {found.model} its own window of {found.window or 'unknown'} tokens; "
-                           f"made {name} with {tokens}")  # fmt: skip
+        own = f"{found.model} its own window of {found.window or 'unknown'} tokens"
+        try:
+            name = await ollama.with_window(self._connection, found.model, tokens)
+        except BackendError as error:
+            # What it has may still be enough; if not, the refusal says what to set.
+            self._needs.notice(f"Ollama gives {own}, and did not take a larger one: {error}")
+            return found
+        self._needs.notice(f"Ollama gives {own}; made {name} with {tokens}")
         return replace(found, model=name, window=tokens)
 
     def _checked(self, found: Found) -> Found:
