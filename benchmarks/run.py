@@ -15,10 +15,17 @@ import cache
 import codec
 import startup
 import steps
+import toolbox
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-PARTS = {"startup": startup.measure, "steps": steps.measure, "cache": cache.measure, "codec": codec.measure}
+PARTS = {
+    "startup": startup.measure,
+    "steps": steps.measure,
+    "cache": cache.measure,
+    "codec": codec.measure,
+    "tools": toolbox.measure,
+}
 
 
 async def main() -> None:
