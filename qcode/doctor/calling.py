@@ -41,7 +41,7 @@ async def typed(patient: Patient) -> Result:
     for raw in heard.native:
         if raw["name"] == "wait" and (wrong := _wrongly_typed(raw["arguments"])):
             detail = f"the server sends {wrong} as text, against the tool's schema; qcode mends it"
-            return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card))
+            return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card, heard.raw_text))
     arguments = wanted[0].arguments
     shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     if type(arguments.get("seconds")) is not int or type(arguments.get("quietly")) is not bool:
@@ -61,7 +61,7 @@ async def two(patient: Patient) -> Result:
     openings = max(heard.raw_text.count("<tool_call>"), heard.raw_text.count("<function="))
     if openings >= 2:
         detail = f"the model wrote {openings} calls, {len(calls)} arrived"
-        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card))
+        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card, heard.raw_text))
     return Result(name, Verdict.WEAK, f"the model made {len(calls)} of them in one answer: it takes one turn more")
 
 
@@ -116,13 +116,13 @@ def _unusable(patient: Patient, name: str, heard: Heard, *, parser: bool = True)
     if _CALL_IN_TEXT.search(heard.raw_text):
         read = "qcode reads it" if message.tool_calls else "and nobody reads it"
         detail = f"the server leaves the call in the text: its parser does not know this model's form; {read}"
-        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card))
+        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card, heard.raw_text))
     written = message.usage.completion_tokens
     if written >= 8 and len(message.text) + len(message.thinking) < written:
         detail = (
             f"the server counts {written} tokens and sends {len(message.text)} characters: its parser swallowed them"
         )
-        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card))
+        return Result(name, Verdict.FAIL, detail, remedies.parser(patient.server, patient.card, heard.raw_text))
     return None
 
 

@@ -20,9 +20,15 @@ _TEMPLATE = {
 } | _NEWER
 
 
-def parser(server: Server | None, card: ModelCard | None) -> str:
-    """For calls that the server does not understand, or understands only in part."""
-    name = "hermes" if card is not None and card.dialect == "hermes" else "qwen3_coder"
+def parser(server: Server | None, card: ModelCard | None, written: str = "") -> str:
+    """For calls that the server does not understand, or understands only in part; `written` is what the model wrote,
+    whose form counts more than what is known of the model."""
+    if "<function=" in written:
+        name = "qwen3_coder"
+    elif '"name"' in written:
+        name = "hermes"
+    else:
+        name = "hermes" if card is not None and card.dialect == "hermes" else "qwen3_coder"
     match server:
         case Server.VLLM:
             return f"start vLLM with --enable-auto-tool-choice --tool-call-parser {name}"
