@@ -30,7 +30,7 @@ class Profile:
 
 
 _SAY_THEN_CHANGE = (
-    "Say in one sentence which line is wrong and what it must be. Then call str_replace to change that line."
+    "Say in one sentence what is wrong and what it must be. Then call rewrite with the whole corrected function."
 )
 
 PROFILES = {
@@ -50,7 +50,7 @@ PROFILES = {
             after_reading=_SAY_THEN_CHANGE,
             after_change="Now try it with bash: run the tests, or an example of the task with python3 -c.",
             after_success="If this shows that the task is done, call finish. If not, say what is still wrong.",
-            after_failure="Say which line is still wrong and what it must be. Then change the code with str_replace.",
+            after_failure="Say what is still wrong and what it must be. Then call rewrite with the whole function.",
         ),
     ),
 }

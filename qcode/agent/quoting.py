@@ -29,6 +29,7 @@ _MOST_TRIES = 2
 _ABOUT_WORDS = re.compile(r"\b(?:typo|spelling|wording|comment|documentation)", re.IGNORECASE)
 _DOCSTRING = re.compile(r"[rRbBuU]{0,2}(\"\"\"|\'\'\')")
 
+_REWRITE = "rewrite"
 _TOOL, _PATH, _QUOTE = "str_replace", "path", "old_str"
 
 Choices = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -82,7 +83,8 @@ class Quotes:
             return {}
         quotes = {quote: None for lines, wanted in there.values() for quote in _quotable(lines, wanted, _HEIGHT)}
         offered = tuple(quote for quote in quotes if self._failed[quote.strip()] < _MOST_TRIES)
-        return {_TOOL: {_PATH: tuple(there), _QUOTE: offered}} if offered else {}
+        paths = tuple(there)
+        return {_TOOL: {_PATH: paths, _QUOTE: offered}, _REWRITE: {_PATH: paths}} if offered else {}
 
 
 def _code(lines: list[str]) -> set[int]:

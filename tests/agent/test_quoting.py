@@ -35,10 +35,8 @@ async def test_an_edit_may_quote_the_lines_that_were_shown_as_they_are_now(tmp_p
         assert await quotes.choices(sandbox) == {}
         quotes.begin("", ["a.py", "gone.py"])
         assert await quotes.choices(sandbox) == {
-            "str_replace": {
-                "path": ("a.py",),
-                "old_str": ("if a:", "if a:\n    return 1", "return 1", "    return 1"),
-            }
+            "str_replace": {"path": ("a.py",), "old_str": ("if a:", "if a:\n    return 1", "return 1", "    return 1")},
+            "rewrite": {"path": ("a.py",)},
         }
         await sandbox.write("a.py", b"if y:\n")
         assert (await quotes.choices(sandbox))["str_replace"]["old_str"] == ("if y:",)

@@ -103,7 +103,7 @@ async def test_harmless_slips_are_understood(bench: Any, tools: str) -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("vew", {}, ["There is no tool 'vew'", "view, str_replace, create"]),
+    ("vew", {}, ["There is no tool 'vew'", "view, rewrite, str_replace, create"]),
     ("view", {}, ["`path` is missing", "as view(path, [start_line], [end_line])"]),
     ("view", {"fiel": "a"}, ["`path` is missing", "Unknown: fiel"]),
     ("view", {"path": "a.py", "start_line": "two"}, ["`start_line` must be a whole number", 'you gave "two"']),

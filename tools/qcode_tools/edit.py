@@ -10,6 +10,9 @@ from qcode_tools.errors import ToolError
 from qcode_tools.history import Change, EditHistory
 from qcode_tools.match import Several
 from qcode_tools.offload import compute
+from qcode_tools.parsing.languages import language_of
+from qcode_tools.parsing.parser import shared_parser
+from qcode_tools.rewrite import bare_code, rewritten
 from qcode_tools.spec import ToolOutput
 from qcode_tools.syntax import SyntaxProblem, new_syntax_error
 
@@ -66,6 +69,22 @@ class Editor:
                 made[draft.path] = draft
                 counts[draft.path] = counts.get(draft.path, 0) + 1
             return [draft if len(edits) == 1 else _summed(draft, counts[draft.path]) for draft in made.values()]
+
+        return await self._write(drafts)
+
+    async def rewrite(self, path: str, code: str) -> ToolOutput:
+        """Write functions and classes of a file anew. Raises: ToolError, SandboxError."""
+
+        async def drafts() -> list[_Draft]:
+            file = await files.read(self.sandbox, path)
+            text, given = file.document().text, bare_code(_lf(code))
+            plan.check_elision(given, text, "Write the whole function.")
+            language = language_of(file.path)
+            tags = [await shared_parser().tags(language, one.encode()) for one in (text, given)] if language else []
+            if not tags or tags[0] is None or tags[1] is None:
+                raise ToolError(f"rewrite cannot tell functions in {file.shown}: change it with str_replace")
+            changed, lines = rewritten(file.shown, text, given, there=tags[0], given=tags[1])
+            return [_Draft(file.path, file.shown, plan.rewriting(file, changed, lines))]
 
         return await self._write(drafts)
 

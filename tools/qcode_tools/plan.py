@@ -117,18 +117,28 @@ def overwriting(file: File, text: str) -> Plan:
     text = text if is_prose(file.path) else unfenced(text)
     if text and not text.endswith("\n") and (old.text.endswith("\n") or not old.text):
         text += "\n"
-    elision = _ELISION.search(text)
-    if elision is not None and elision[0].strip() not in old.text:
-        raise ToolError(
-            f"not written: the line {elision[0].strip()!r} stands for code that is not there. create replaces the "
-            "whole file: write out all of it, or change only a part with str_replace."
-        )
+    whole = "create replaces the whole file: write out all of it, or change only a part with str_replace."
+    check_elision(text, old.text, whole)
     if text == old.text and old.text:
         raise ToolError(f"{file.shown} has exactly this content already: nothing was changed")
     new = old.splice(0, len(old.text), text)
     counts = f"{old.line_count} lines before, {new.line_count} now"
     words = f"Replaced all of {file.shown} ({counts})."
     return _plan(file, old, new, words=words, lines=None)
+
+
+def rewriting(file: File, text: str, lines: tuple[int, int]) -> Plan:
+    """The file with another text, which differs from it in these lines. Raises: ToolError."""
+    old = file.document()
+    new = old.splice(0, len(old.text), text)
+    return _plan(file, old, new, words=f"Edited {file.shown}.", lines=lines)
+
+
+def check_elision(text: str, old: str, what: str) -> None:
+    """Raises: ToolError where a line of `text` stands for code that the model did not write out."""
+    elision = _ELISION.search(text)
+    if elision is not None and elision[0].strip() not in old:
+        raise ToolError(f"not written: the line {elision[0].strip()!r} stands for code that is not there. {what}")
 
 
 def bytes_diff(before: bytes, after: bytes, name: str) -> str:

@@ -38,6 +38,11 @@ class StrReplaceArgs(Args):
     new_str: str = Field(description="text to put there")
 
 
+class RewriteArgs(Args):
+    path: str
+    code: str = Field(description="the whole new text of the function")
+
+
 class CreateArgs(Args):
     path: str
     file_text: str = Field(description="the whole content")
@@ -53,6 +58,9 @@ def tools(state: State) -> tuple[Tool, ...]:
     async def str_replace(args: StrReplaceArgs, ctx: ToolContext) -> ToolOutput:
         return await state.editor(ctx, guarded=True).replace([Replacement(args.path, args.old_str, args.new_str)])
 
+    async def rewrite(args: RewriteArgs, ctx: ToolContext) -> ToolOutput:
+        return await state.editor(ctx, guarded=True).rewrite(args.path, args.code)
+
     async def create(args: CreateArgs, ctx: ToolContext) -> ToolOutput:
         return await state.editor(ctx, guarded=True).create(args.path, args.file_text)
 
@@ -65,6 +73,7 @@ def tools(state: State) -> tuple[Tool, ...]:
     return (
         bash(state, PlainBashArgs),
         tool("view", ViewArgs, Effect.READ, show, check=check("view")),
+        tool("rewrite", RewriteArgs, Effect.WRITE, rewrite, check=check("view")),
         tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace, check=check("str_replace")),
         tool("create", CreateArgs, Effect.WRITE, create, check=check("create")),
         tool("grep", GrepArgs, Effect.READ, grep),
