@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks soak test-serving lint format bench eval-gold eval-quixbugs eval-controls grade-official bench-evals bench-ray setup vllm-env diff-vllm bench-codec bench-prechecks clean
+.PHONY: run test test-attacks soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls grade-official bench-evals bench-ray setup vllm-env diff-vllm bench-codec bench-prechecks clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -75,6 +75,9 @@ $(VENV)/run.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PY) -m pip install -q -e '.[local,hub,dev]'
 	touch $@ $(VENV)/run.stamp
+
+fuzz: $(VENV)/dev.stamp
+	$(PY) -P tests/support/codec_fuzz.py --inputs 1000000
 
 eval-gold: setup $(VENV)/dev.stamp
 	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/instances.jsonl --agent gold --workers 2 --out $(OUT)/gold --expect-resolved all

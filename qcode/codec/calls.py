@@ -41,7 +41,13 @@ class CallReader:
                 if key != token.name or not token.exact:
                     output.recovered(Recovery.TAG_FORM)
                 complete = all(name in texts or name == key for name in needed)
-                text = yield from self._values.read(index, key, declared, texts, may_end=complete)
+                text = yield from self._values.read(
+                    index,
+                    key,
+                    declared.keys() - texts.keys() - {key},
+                    attributes=token.is_attribute,
+                    may_end=complete,
+                )
                 if text is None:
                     output.cut_off(_cut_line(name, key))
                     return False

@@ -1,7 +1,6 @@
 """Looks ahead whether a closing tag in a value ends it (rules M1 and M3)."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set
 
 from qcode.codec.lexer import BLANKS, Kind, Token
 from qcode.codec.reader import Reader, Steps, raw_of
@@ -31,14 +30,19 @@ class Endings:
         self._reader.put_back(read)
         return read[-1].kind
 
-    def parameter_closes(self, declared: Mapping[str, Any]) -> Steps[bool]:
-        """Whether the grammar goes on after `</parameter>` (rule M1); `declared` are the tool's parameters."""
+    def parameter_closes(self, open_names: Set[str], *, attributes: bool) -> Steps[bool]:
+        """Whether the grammar goes on after `</parameter>` (rule M1).
+
+        `open_names` are the parameters that the call may still have; with `attributes` its headers are like XML's,
+        which in other calls are rather the value's own.
+        """
         read = yield from self._reader.blanks()
         token = read[-1]
         goes_on = False
         match token.kind:
             case Kind.PARAMETER:
-                goes_on = not token.raw.startswith("<parameter>") or token.name in declared
+                by_name = token.raw.startswith("<parameter>") or (token.is_attribute and not attributes)
+                goes_on = not by_name or token.name in open_names
             case Kind.END:
                 goes_on = True
             case Kind.CUT:

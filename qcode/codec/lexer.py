@@ -26,18 +26,20 @@ class Kind(Enum):
 
 
 class Token:
-    """`name` of a header; `exact` where it is written as the template writes it.
+    """`name` of a header; `exact` where it is written as the template writes it, `is_attribute` where the name is one,
+    as in XML: `<parameter name="path">`.
 
     `in_code` is set once it is known whether the token stands in an inline code span.
     """
 
-    __slots__ = ("exact", "in_code", "kind", "name", "raw")
+    __slots__ = ("exact", "in_code", "is_attribute", "kind", "name", "raw")
 
-    def __init__(self, kind: Kind, raw: str, name: str = "", *, exact: bool = True) -> None:
+    def __init__(self, kind: Kind, raw: str, name: str = "", *, exact: bool = True, is_attribute: bool = False) -> None:
         self.kind = kind
         self.raw = raw
         self.name = name
         self.exact = exact
+        self.is_attribute = is_attribute
         self.in_code: bool | None = None
 
     @property
@@ -147,9 +149,11 @@ def _token(match: re.Match[str]) -> Token:
     if not match["kind"]:
         kind = next(kind for stem, kind in _EXACT.items() if raw.startswith(stem[:-1]))
         return Token(kind, raw, exact=False)
-    name = match[match.lastgroup or "kind"].removesuffix("/").strip(" \t")
+    form = match.lastgroup or ""
+    name = match[form].removesuffix("/").strip(" \t")
     for quote in "\"'":
         if len(name) > 2 and name[0] == name[-1] == quote:
             name = name[1:-1].strip(" \t")
     kind = Kind.FUNCTION if match["kind"] == "function" else Kind.PARAMETER
-    return Token(kind, raw, name, exact=raw == f"<{match['kind']}={name}>")
+    exact = raw == f"<{match['kind']}={name}>"
+    return Token(kind, raw, name, exact=exact, is_attribute=form.endswith("attribute"))

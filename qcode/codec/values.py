@@ -1,7 +1,6 @@
 """Finds where an argument's value ends, whatever tags the value itself holds (rules M1 to M3)."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set
 
 from qcode.codec.endings import Endings
 from qcode.codec.examples import Examples
@@ -20,13 +19,11 @@ class ValueReader:
         self._output = output
         self._endings = Endings(reader)
 
-    def read(
-        self, index: int, key: str, declared: Mapping[str, Any], taken: Mapping[str, str], *, may_end: bool
-    ) -> Steps[str | None]:
+    def read(self, index: int, key: str, open_names: Set[str], *, attributes: bool, may_end: bool) -> Steps[str | None]:
         """Read the value of `key` up to and with its closing tag; None when the answer ended inside it.
 
-        `declared` are the tool's parameters, `taken` those that the call has; `may_end` tells that the call has all
-        that it needs with this one.
+        `open_names` are the tool's parameters that the call does not have; `attributes` tells that this one's header is
+        like XML's, `may_end` that the call has all that it needs with this one.
         """
         tokens = self._reader.tokens
         output = self._output
@@ -61,18 +58,19 @@ class ValueReader:
             match kind:
                 case Kind.PARAMETER_CLOSE:
                     if not examples.in_function:
-                        ended = yield from endings.parameter_closes(declared)
+                        ended = yield from endings.parameter_closes(open_names, attributes=attributes)
                         if not ended and line_start and not fallback and (yield from endings.parameter_half_closes()):
                             fallback = _Fallback(value)
                     elif examples.is_bare:
                         ended = yield from endings.parameter_closes_outer()
-                case Kind.PARAMETER if line_start and not examples.in_function:
+                case Kind.PARAMETER if (
+                    line_start and not examples.in_function and (attributes or not token.is_attribute)
+                ):
                     if token.name == key and value.is_empty:
                         output.recovered(Recovery.DOUBLED_TAG)
                         value = Value()
                         continue
-                    if token.name in declared and token.name not in taken and token.name != key:
-                        ended = self._unclosed(token)
+                    ended = token.name in open_names and self._unclosed(token)
                 case Kind.TOOL_OPEN:
                     examples.open_wrapper((yield from endings.next_kind()))
                 case Kind.FUNCTION:
