@@ -2,7 +2,7 @@
 
 A row is foreign data: fields that are not known here are ignored, those that are known are checked, and nothing of it
 is run outside a container. Format: SWE-bench's twelve fields, `image`, `log_parser`, `eval_type`, `eval_script` of
-swebench 5, one JSON object a line.
+swebench 5. A row without `environment` has an `image` that holds its tree, at SWE-bench's place for it.
 """
 
 import hashlib
@@ -11,10 +11,20 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from qcode.errors import ConfigError
 from qcode_evals.logparse import PARSERS
+from qcode_evals.rows import read_rows
 
 
 class Foreign(BaseModel):
@@ -62,12 +72,18 @@ class FilesSource(Foreign):
     tree: TreeHash
 
 
+class ImageSource(Foreign):
+    """An image of a registry, or of this machine, that holds the tree and all that its tests need."""
+
+    image: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
+
+
 class Environment(Foreign):
     """How the image of a row is built, and how its tests run."""
 
-    base: str = Field(pattern=r"^debian-[a-z]+-py3\.\d+$")
+    base: str = Field(default="", pattern=r"^(debian-[a-z]+-py3\.\d+)?$")
     workdir: str = Field(default="/testbed", pattern=r"^/[A-Za-z0-9._/-]+$")
-    source: SdistSource | FilesSource
+    source: SdistSource | FilesSource | ImageSource
     env_install: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
     pre_test: str | None = None
@@ -79,6 +95,12 @@ class Environment(Foreign):
     def suite(self) -> str:
         """Debian's code name in `base`, such as "bookworm"."""
         return self.base.split("-")[1]
+
+    @model_validator(mode="after")
+    def _has_base(self) -> "Environment":
+        if not self.base and not isinstance(self.source, ImageSource):
+            raise ValueError("base: is needed to build the tree's image on")
+        return self
 
 
 class Instance(Foreign):
@@ -103,6 +125,18 @@ class Instance(Foreign):
         """SHA-256 of the whole row, with fields that are not known here."""
         return self._digest
 
+    @model_validator(mode="before")
+    @classmethod
+    def _image_alone(cls, row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        environment = row.get("environment")
+        if isinstance(environment, str):
+            return row | {"environment": json.loads(environment)}
+        if environment is None and row.get("image"):
+            return row | {"environment": {"source": {"image": row["image"]}}}
+        return row
+
     @field_validator("log_parser")
     @classmethod
     def _known_parser(cls, name: str) -> str:
@@ -124,40 +158,29 @@ def _reason(error: ValidationError) -> str:
     return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _instance(text: str) -> Instance:
-    try:
-        row = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}") from None
+def _instance(row: Any) -> Instance:
     try:
         instance = Instance.model_validate(row)
     except ValidationError as error:
         raise ConfigError(_reason(error)) from None
-    canonical = json.dumps(row, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(row, sort_keys=True, separators=(",", ":"), default=str)
     instance._digest = hashlib.sha256(canonical.encode()).hexdigest()
     return instance
 
 
 def load(path: Path) -> list[Instance]:
-    """Every row of a JSON-lines file, in its order; empty lines are skipped.
+    """Every row of a data set's file, in its order; see rows.py for the formats.
 
-    Raises: ConfigError with the line and the field for the first row that cannot be used.
+    Raises: ConfigError with the place and the field for the first row that cannot be used.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"cannot read the data set {path}: {why}") from None
     instances: dict[str, Instance] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for place, row in read_rows(path):
         try:
-            instance = _instance(line)
+            instance = _instance(row)
         except ConfigError as error:
-            raise ConfigError(f"{path}, line {number}: {error}") from None
+            raise ConfigError(f"{path}, {place}: {error}") from None
         if instance.instance_id in instances:
-            raise ConfigError(f"{path}, line {number}: instance_id: {instance.instance_id} stands twice in the file")
+            raise ConfigError(f"{path}, {place}: instance_id: {instance.instance_id} stands twice in the file")
         instances[instance.instance_id] = instance
     if not instances:
         raise ConfigError(f"{path} has no rows")

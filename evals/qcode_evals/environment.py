@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from qcode_evals.dataset import FilesSource, Instance, SdistSource
+from qcode_evals.dataset import FilesSource, ImageSource, Instance, SdistSource
 from qcode_evals.sources import SourceError, fetch
 from qcode_sandbox import debian
 from qcode_sandbox.errors import SandboxError
@@ -43,6 +43,20 @@ _COMMIT = (
     "git config user.name dev",
     "git config user.email dev@localhost",
 )
+
+
+_FORGET = (
+    "head=$(git rev-parse HEAD)",
+    "git checkout -q --detach",
+    "git for-each-ref --format='delete %(refname)' | git update-ref --stdin",
+    "git remote | xargs -r -n 1 git remote remove",
+    "rm -rf .git/logs .git/FETCH_HEAD .git/ORIG_HEAD",
+    'git checkout -q -B main "$head"',
+    "git reflog expire --expire=now --all",
+    "git gc -q --prune=now",
+    "git config --system safe.directory '*'",
+)
+"""Leaves of a repository what its present commit came from: no later commit, no other branch or tag, no remote."""
 
 
 class Layer(StrEnum):
@@ -89,6 +103,8 @@ def environment_tag(instance: Instance) -> str:
 def instance_tag(instance: Instance) -> str:
     """Name of the image with a row's tree."""
     source = instance.environment.source.model_dump(mode="json")
+    if isinstance(instance.environment.source, ImageSource):
+        return _tag("eval", source, instance_dockerfile(instance))
     return _tag("eval", environment_tag(instance), source, instance_dockerfile(instance))
 
 
@@ -114,8 +130,11 @@ def environment_dockerfile(instance: Instance, pip: PipSettings | None, certific
 def instance_dockerfile(instance: Instance) -> str:
     """The tree on top of the environment, as one commit without a history, checked against the row's hash."""
     environment = instance.environment
-    workdir, tree = environment.workdir, environment.source.tree
+    workdir, owned = environment.workdir, f"chown -R {SANDBOX_USER} {environment.workdir}"
     match environment.source:
+        case ImageSource(image=image):
+            lines = [f"FROM {image}", "USER root", f"WORKDIR {workdir}", _run(*_FORGET, owned), ""]
+            return "\n".join(lines)
         case FilesSource():
             copy, unpack = f"COPY tree {workdir}", []
         case SdistSource(base_patch=patch):
@@ -127,15 +146,15 @@ def instance_dockerfile(instance: Instance) -> str:
                 "rm -rf /tmp/src",
             ]
     check = (
-        f'found=$(git rev-parse "HEAD^{{tree}}") && if [ "$found" != {tree} ]; '
-        f'then echo "the tree is $found, the row says {tree}"; exit 1; fi'
+        f'found=$(git rev-parse "HEAD^{{tree}}") && if [ "$found" != {environment.source.tree} ]; '
+        f'then echo "the tree is $found, the row says {environment.source.tree}"; exit 1; fi'
     )
     return "\n".join(
         [
             f"FROM {environment_tag(instance)}",
             f"WORKDIR {workdir}",
             copy,
-            _run(*unpack, *environment.install, *_COMMIT, check, f"chown -R {SANDBOX_USER} {workdir}"),
+            _run(*unpack, *environment.install, *_COMMIT, check, owned),
             "",
         ]
     )
@@ -201,11 +220,14 @@ class Images:
             )
 
     async def _build_instance(self, tag: str, instance: Instance) -> None:
-        environment = environment_tag(instance)
-        await self._once(environment, lambda: self._build_environment(environment, instance))
+        if not isinstance(instance.environment.source, ImageSource):
+            environment = environment_tag(instance)
+            await self._once(environment, lambda: self._build_environment(environment, instance))
         with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
             context = Path(name)
             match instance.environment.source:
+                case ImageSource():
+                    pass
                 case FilesSource(files=files):
                     await asyncio.to_thread(_write_tree, context / "tree", files)
                 case SdistSource(base_patch=patch) as source:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from qcode.errors import ConfigError
-from qcode_evals.dataset import FilesSource, load, select
+from qcode_evals.dataset import FilesSource, ImageSource, load, select
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -94,3 +94,46 @@ def test_select(tmp_path: Path) -> None:
     assert [i.instance_id for i in select(instances, limit=2)] == ["own__adder-1", "b"]
     with pytest.raises(ConfigError, match="no instance d"):
         select(instances, ids=("d",))
+
+
+def test_json_as_a_list_or_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    for value in ([row()], {"own__adder-1": row()}):
+        path.write_text(json.dumps(value), encoding="utf-8")
+        assert [instance.instance_id for instance in load(path)] == ["own__adder-1"]
+    path.write_text(json.dumps([row(), row(instance_id="..")]), encoding="utf-8")
+    with pytest.raises(ConfigError, match="row 2: instance_id"):
+        load(path)
+    path.write_text('"text"', encoding="utf-8")
+    with pytest.raises(ConfigError, match="neither a list"):
+        load(path)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "data.parquet"
+    rows = [
+        row(environment=json.dumps(row()["environment"]), image=""),
+        row(instance_id="b", environment=None, image="own/b:1", PASS_TO_PASS=["x"]),
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    first, second = load(path)
+    assert isinstance(first.environment.source, FilesSource)
+    assert second.pass_to_pass == ("x",)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(ConfigError, match="cannot read the data set"):
+        load(path)
+
+
+def test_a_row_without_environment_has_its_tree_in_its_image(tmp_path: Path) -> None:
+    bare = row(image="docker.io/own/adder:1")
+    del bare["environment"]
+    (instance,) = load(write(tmp_path / "data.jsonl", bare))
+    assert instance.environment.source == ImageSource(image="docker.io/own/adder:1")
+    assert instance.environment.workdir == "/testbed"
+    with pytest.raises(ConfigError, match="environment"):
+        load(write(tmp_path / "data.jsonl", bare | {"image": ""}))
+    with pytest.raises(ConfigError, match="environment"):
+        load(write(tmp_path / "data.jsonl", bare | {"image": "x\nRUN evil"}))

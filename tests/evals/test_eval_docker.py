@@ -13,7 +13,7 @@ import pytest
 
 from qcode_evals.boxes import open_box
 from qcode_evals.cli import main
-from qcode_evals.dataset import Instance, load
+from qcode_evals.dataset import ImageSource, Instance, load
 from qcode_evals.environment import Images
 from qcode_evals.grading import Verdict, grade
 from qcode_sandbox.pip_settings import pip_settings
@@ -121,6 +121,38 @@ async def test_a_row_whose_tree_is_another_has_no_image(gcd: Instance) -> None:
     environment = gcd.environment.model_copy(update={"source": source})
     with pytest.raises(SandboxError, match="the row says 1111111"):
         await Images(await pip_settings()).ensure(gcd.model_copy(update={"environment": environment}))
+
+
+PUBLISHED = """\
+FROM {image}
+USER root
+RUN git config user.name a && git config user.email a@localhost && echo later > later && git add later && \\
+  git commit -qm "The fix is gcd(b, a % b)" && git tag v2 && git branch future && git reset -q --hard HEAD~1 && \\
+  git remote add origin /nowhere && chown -R 0:0 .
+"""
+
+
+async def test_a_published_image_is_made_to_forget_what_came_later(gcd: Instance, tmp_path: Path) -> None:
+    from qcode_sandbox.images import build_image
+
+    images = Images(await pip_settings())
+    (tmp_path / "Dockerfile").write_text(PUBLISHED.format(image=await images.ensure(gcd)), encoding="utf-8")
+    await build_image(tmp_path, tag="qcode-test/published:1", network="none", on_line=lambda line: None)
+    source = ImageSource(image="qcode-test/published:1")
+    row = gcd.model_copy(update={"environment": gcd.environment.model_copy(update={"source": source, "base": ""})})
+    image = await images.ensure(row)
+    async with open_box(row, image) as sandbox:
+        seen = await sandbox.exec(
+            "git log --all --oneline; git reflog; git remote; git tag; git branch -a; git fsck --lost-found; "
+            "git cat-file --batch-all-objects --batch-check='%(objecttype)' | grep -c commit; touch here",
+            timeout_s=30,
+        )
+        graded = await grade(row, gcd.patch, sandbox)
+    assert seen.exit_code == 0, "the tree belongs to the sandbox's user"
+    assert seen.output.split("\n")[0].endswith(" base")
+    assert "* main\n1\n" in seen.output
+    assert not {"fix", "v2", "future", "origin", "dangling"} & set(seen.output.split())
+    assert graded.verdict is Verdict.RESOLVED
 
 
 def test_ctrl_c_keeps_what_is_finished_and_leaves_no_container(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Rows of a data set's file as raw objects, each with its place: JSON lines, JSON, or Parquet, told by the ending."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from qcode.errors import ConfigError
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Place ("line 3", "row 3") and object of every row, in the file's order; empty lines are skipped.
+
+    A JSON file holds a list of rows, or an object of rows by name. Raises: ConfigError.
+    """
+    match path.suffix:
+        case ".parquet":
+            yield from _parquet(path)
+        case ".json":
+            yield from _json(path)
+        case _:
+            yield from _lines(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"cannot read the data set {path}: {why}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except ValueError as error:
+                raise ConfigError(f"{path}, line {number}: not JSON: {error}") from None
+
+
+def _json(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        value = json.loads(_text(path))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    rows = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(rows, list):
+        raise ConfigError(f"{path}: holds neither a list of rows nor an object of rows")
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", row
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise ConfigError(f"{path}: reading Parquet needs pyarrow: pip install 'qcode[parquet]'") from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=64):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", {name: value for name, value in row.items() if value is not None}
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ConfigError(f"cannot read the data set {path}: {' '.join(str(error).split())}") from None
