@@ -23,7 +23,7 @@ from qcode_tools.toolsets import ToolsetName, build_toolset
 if TYPE_CHECKING:
     from qcode.models.card import ModelCard
 
-ANSWER_TOKENS = {"swe": 16_384, "small": 1_024, "qwen-code": 16_384, "minimal": 16_384}
+ANSWER_TOKENS = {"swe": 16_384, "small": 768, "qwen-code": 16_384, "minimal": 16_384}
 """The most that one answer may be, by tool set: a small model that writes more has lost its way."""
 
 SMALLEST_WINDOW = 16_000

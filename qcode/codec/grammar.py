@@ -51,18 +51,23 @@ class Grammar:
 
 _WRAPPER = Trigger(TriggerType.WORD, "<tool_call>")
 
-_TEXT = (
-    *text_without(
-        "text",
+_END = r'end ::= "\n</parameter>\n"'
+
+
+def _text(rule: str, name: str) -> list[str]:
+    """A string up to and with its closing tag, without what would look like the end of a value whose closing tag was
+    forgotten. Small models close `name` with a tag of that name and then lose their way, so that is not offered them
+    where no file is likely to have such a line."""
+    own = (f"\n</{name}",) if "_" in name else ()
+    return text_without(
+        rule,
         start="\n",
         end="</parameter>",
         after_end=" \t\r\n<",
         final="\n",
-        # What would look like the end of a value whose closing tag was forgotten.
-        forbidden=("\n</function", "\n</tool_call", "\n<parameter"),
-    ),
-    r'end ::= "\n</parameter>\n"',
-)
+        forbidden=("\n</function", "\n</tool_call", "\n<parameter", *own),
+    )
+
 
 _JSON = (
     'integer ::= "-"? ("0" | [1-9] [0-9]{0,17})',
@@ -105,7 +110,7 @@ _FORMS = {
             r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
         ),
         triggers=(_WRAPPER, Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=)")),
-        shared=(*_TEXT, *_JSON),
+        shared=(_END, *_JSON),
     ),
     Dialect.HERMES: _Form(
         required=(r'root ::= thought? reason? "<tool_call>\n" call "\n</tool_call>"', _THOUGHT),
@@ -135,26 +140,30 @@ def grammar(
         raise ValueError("a grammar of calls needs at least one tool")
     dialect = Dialect(dialect)
     form = _FORMS[dialect]
+    texts: dict[str, str] = {}
     calls = ["call ::= " + " | ".join(f"call-{number}" for number in range(len(known)))]
     for number, function in enumerate(known):
         if dialect is Dialect.HERMES:
             calls += call_rules(f"call-{number}", function)
         else:
-            calls.append(f"call-{number} ::= {_call(function)}")
+            calls.append(f"call-{number} ::= {_call(function, texts)}")
+    named = {rule: name for name, rule in texts.items()}
+    calls += [line for rule, name in named.items() for line in _text(rule, name)]
     root = (*form.required, f"reason ::= prose{{0,{reason_limit}}}", _PROSE) if required else form.lazy
     return Grammar("\n".join([*root, *calls, *form.shared]) + "\n", () if required else form.triggers)
 
 
-def _call(function: Function) -> str:
-    """A function from its header to its closing tag, after the wrapper's opening tag."""
+def _call(function: Function, texts: dict[str, str]) -> str:
+    """A function from its header to its closing tag, after the wrapper's opening tag; into `texts` come the rules of
+    free text that it needs, by parameter."""
     branches = branches_of(function)
     claimed = {name for branch in branches for name in required_names(branch or {})}
-    sequences = [_sequence(function, branch, claimed) for branch in branches]
+    sequences = [_sequence(function, branch, claimed, texts) for branch in branches]
     header, closing = literal(f"<function={function.name}>\n"), literal("</function>\n")
     return f"{header} {alternatives(sequences)} {closing}"
 
 
-def _sequence(function: Function, branch: Mapping[str, Any] | None, claimed: Set[str]) -> str:
+def _sequence(function: Function, branch: Mapping[str, Any] | None, claimed: Set[str], texts: dict[str, str]) -> str:
     """The parameters in the schema's order: the required ones, and between them those that may be left out.
 
     What is `claimed`, required in some branch, is left out of the branches that do not name it.
@@ -166,17 +175,19 @@ def _sequence(function: Function, branch: Mapping[str, Any] | None, claimed: Set
         if name in claimed and name not in needed and name not in narrowed:
             continue
         value = _value(narrowed.get(name, schema), schema, function.parameters)
+        if value is None:
+            value = texts.setdefault(name, f"own{len(texts)}" if "_" in name else "text")
         part = f"{literal(f'<parameter={name}>' + chr(10))} {value}"
         parts.append(part if name in needed else f"({part})?")
     return " ".join(parts) or '""'
 
 
-def _value(schema: Any, general: Any, root: Mapping[str, Any]) -> str:
-    """A value up to and with its closing tag; what `schema` leaves open, `general` tells."""
+def _value(schema: Any, general: Any, root: Mapping[str, Any]) -> str | None:
+    """A value up to and with its closing tag, None for any text; what `schema` leaves open, `general` tells."""
     choices = choices_of(schema, root)
     if choices:
         return f"{one_of(choices)} end"
     kinds = types_of(schema, root) or types_of(general, root)
     if not kinds or "string" in kinds:
-        return "text"
+        return None
     return f"{alternatives(kinds)} end"

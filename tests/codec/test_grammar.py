@@ -224,3 +224,13 @@ def test_required_is_a_short_reason_and_one_call() -> None:
 def test_it_needs_a_tool() -> None:
     with pytest.raises(ValueError, match="tool"):
         grammar([], required=True)
+
+
+def test_a_value_is_not_closed_by_a_tag_of_its_own_name() -> None:
+    tool = {"name": "t", "parameters": {"properties": {"new_code": {"type": "string"}, "text": {"type": "string"}}}}
+    rules = Rules(grammar([tool], required=True).text)
+    assert rules.accepts("<function=t>\n<parameter=new_code>\na\n</parameter>\n</function>\n</tool_call>")
+    assert not rules.accepts(
+        "<function=t>\n<parameter=new_code>\na\n</new_code>\n</parameter>\n</function>\n</tool_call>"
+    )
+    assert rules.accepts("<function=t>\n<parameter=text>\n<a>\n</text>\n</parameter>\n</function>\n</tool_call>")

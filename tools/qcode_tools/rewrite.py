@@ -11,7 +11,7 @@ from qcode_tools.errors import ToolError
 from qcode_tools.parsing.parser import Symbol, Tags
 
 _FENCE = re.compile(r"\A\s*```[\w+.-]*[ \t]*\n(.*?)(?:\n[ \t]*```.*)?\Z", re.DOTALL)
-_CLOSER = re.compile(r"\s*</(?:code|parameter|function|tool_call)>?\s*\Z")
+_CLOSER = re.compile(r"\s*</(?:new_code|parameter|function|tool_call)>?\s*\Z")
 _IMPORT = re.compile(r"(?:import|from)\s+[\w.]+")
 
 
@@ -33,7 +33,7 @@ def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> t
     if not any(known.values()):
         has = ", ".join(f"`{symbol.name}`" for symbol in _outer(there.defined)[:20]) or "no definition"
         what = ", ".join(f"`{unit.name}`" for unit in units) or "no function or class"
-        raise ToolError(f"code defines {what}; {name} has {has}. Write one of those whole, or use str_replace.")
+        raise ToolError(f"new_code defines {what}; {name} has {has}. Write one of those whole, or use str_replace.")
     lines, written = text.splitlines(), code.splitlines()
     new = [unit for unit in units if known[unit.name] is None]
     places = [(place, unit) for unit in units if (place := known[unit.name]) is not None]
@@ -52,7 +52,7 @@ def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> t
         grown += len(block) - (last - start + 1)
     result = "\n".join(lines) + ("\n" if text.endswith("\n") else "")
     if result == text:
-        raise ToolError("code is what the file has already: nothing would change. Write what must be different.")
+        raise ToolError("new_code is what the file has already: nothing would change. Write what must be different.")
     top = min(start for start, _, _ in changes)
     return result, (top, max(last for _, last, _ in changes) + grown)
 

@@ -40,7 +40,7 @@ class StrReplaceArgs(Args):
 
 class RewriteArgs(Args):
     path: str
-    code: str = Field(description="the whole new text of the function")
+    new_code: str = Field(description="the whole new text of the function")
 
 
 class CreateArgs(Args):
@@ -59,7 +59,7 @@ def tools(state: State) -> tuple[Tool, ...]:
         return await state.editor(ctx, guarded=True).replace([Replacement(args.path, args.old_str, args.new_str)])
 
     async def rewrite(args: RewriteArgs, ctx: ToolContext) -> ToolOutput:
-        return await state.editor(ctx, guarded=True).rewrite(args.path, args.code)
+        return await state.editor(ctx, guarded=True).rewrite(args.path, args.new_code)
 
     async def create(args: CreateArgs, ctx: ToolContext) -> ToolOutput:
         return await state.editor(ctx, guarded=True).create(args.path, args.file_text)
