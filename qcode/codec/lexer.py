@@ -85,7 +85,9 @@ _EXACT = {
     "<|endoftext|>": Kind.STOP_MARK,
 }
 
-_STEMS = (*_EXACT, "<function", "<parameter")
+_BEGINNINGS = frozenset(
+    stem[:length] for stem in (*_EXACT, "<function", "<parameter") for length in range(1, len(stem) + 1)
+)
 
 # What may still become one of the tags above, from its "<" to the end of the text that has arrived.
 _PARTIAL = re.compile(
@@ -136,9 +138,7 @@ class Lexer:
 
 
 def _may_become_tag(tail: str) -> bool:
-    if any(stem.startswith(tail) for stem in _STEMS):
-        return True
-    return _PARTIAL.fullmatch(tail) is not None
+    return tail in _BEGINNINGS or _PARTIAL.fullmatch(tail) is not None
 
 
 def _token(match: re.Match[str]) -> Token:

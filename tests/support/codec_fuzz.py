@@ -218,11 +218,19 @@ def check_arguments(events: list[Any], *, repaired: bool) -> None:
                     and (index, argument) not in told
                     and (index, argument) in shown
                 ):
-                    assert shown[index, argument] == value, "another text was shown than the argument is"
+                    assert value in (shown[index, argument], rewritten(shown[index, argument])), "shown is another text"
                 told[index, argument] = value
             case CallFinished(index, call) if not repaired:
                 for argument, value in call.arguments.items():
                     assert told.get((index, argument)) == value, f"{argument} was not told as it is"
+
+
+def rewritten(text: str) -> str:
+    """JSON as the codec writes it where a string was declared and the model gave something else."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 def corpus() -> list[str]:
@@ -238,7 +246,8 @@ def run(seeds: range, samples: list[str], report: Callable[[int, Parsed], None])
         text = answers.one()
         dialect = Dialect.HERMES if seed % 2 else Dialect.QWEN3_CODER
         thinking = (ThinkingMode.TEXT, ThinkingMode.IN_TAGS, ThinkingMode.BEGUN)[seed // 2 % 3]
-        faulthandler.dump_traceback_later(60, exit=True)
+        if seed % 1000 == 0:
+            faulthandler.dump_traceback_later(600, exit=True)
         try:
             report(seed, check(text, answers.chance, dialect=dialect, thinking=thinking))
         except Exception as error:
