@@ -26,13 +26,14 @@ async def test_a_job_goes_on_while_other_things_are_done(bench: Any) -> None:
 
 async def test_output_comes_in_parts_and_the_whole_is_in_a_file(bench: Any) -> None:
     async with bench() as b:
-        started = await b.ok("bash", command="for i in 1 2 3; do echo $i; sleep 0.5; done", background="true")
+        started = await b.ok("bash", command="for i in 1 2 3; do echo $i; sleep 1; done", background="true")
         parts: list[str] = []
         while not parts or "still runs" in parts[-1]:
             parts.append(await b.ok("bash", command="job 1 output"))
             await asyncio.sleep(0.2)
         seen = [line for part in parts for line in part.splitlines() if not line.startswith("[")]
         assert seen == ["1", "2", "3"] and len(parts) > 2
+        assert any("1" in part and "still runs" in part for part in parts), "output is seen while the job runs"
         whole = re.search(r"(/\S+/output)\.", started)
         assert whole is not None
         assert "1\n" in await b.ok("bash", command=f"cat {whole[1]}") + "\n"
