@@ -14,20 +14,21 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from qcode.app.wiring import RunOptions
+from qcode.agent.limits import Limits
+from qcode.agent.profile import PROFILES
+from qcode.app.solve import Solve
+from qcode.app.wiring import RunOptions, choose_model
 from qcode.events import EngineRestarted, Retrying, TextDelta, ThinkingDelta, ToolCallDelta
 from qcode.messages import Assistant
 from qcode.model import Backend, BackendInfo, Delta, Request
 from qcode_evals.boxes import open_box
 from qcode_evals.dataset import load, select
 from qcode_evals.environment import Images
-from qcode_evals.product import product
-from qcode_evals.progress import progress_for
-from qcode_evals.report import Results
-from qcode_evals.run import Run
-from qcode_evals.sources import pip_settings
+from qcode_sandbox.pip_settings import pip_settings
+from qcode_tools.toolsets import build_toolset
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +87,46 @@ async def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model")
     parser.add_argument("--base-url")
-    parser.add_argument("--tools", choices=["swe", "small"])
+    parser.add_argument("--tools", choices=list(PROFILES))
     parser.add_argument("--no-constrain", action="store_true")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--max-turns", type=int, default=12)
     parser.add_argument("--max-seconds", type=float, default=600.0)
     args = parser.parse_args()
-    options = RunOptions(
-        repo=Path(), model=args.model, base_url=args.base_url, tools=args.tools, seed=args.seed,
-        constrain=not args.no_constrain, max_turns=args.max_turns, max_seconds=args.max_seconds,
+    chosen = choose_model(
+        RunOptions(
+            repo=Path(), model=args.model, base_url=args.base_url, tools=args.tools, seed=args.seed,
+            constrain=not args.no_constrain,
+        )
     )  # fmt: skip
-    results = Results(args.out.absolute(), resume=False)
-    agent = product(options, results.folder)
-    unstopped = Unstopped(agent.chosen.backend)
-    agent = replace(agent, chosen=replace(agent.chosen, backend=unstopped))
+    backend = Unstopped(chosen.backend)
+    limits = Limits(max_turns=args.max_turns, max_seconds=args.max_seconds)
     instances = select(load(args.dataset), limit=args.limit)
-    progress = progress_for(len(instances), verbose=False)
-    images = Images(await pip_settings(), on_build=progress.build)
-    run = Run(
-        instances=instances, agent=agent, images=images, open_box=open_box, results=results, progress=progress,
-        workers=1,
-    )  # fmt: skip
+    images = Images(await pip_settings())
     try:
-        with progress:
-            await run.run()
+        for instance in instances:
+            image = await images.ensure(instance)
+            solve = Solve(
+                task=instance.problem_statement,
+                backend=backend,
+                open_sandbox=partial(open_box, instance, image),
+                sandbox_name="docker",
+                toolset=build_toolset(chosen.toolset),
+                profile=PROFILES[chosen.toolset],
+                limits=limits,
+                sampling=chosen.sampling,
+                cwd=Path(instance.environment.workdir),
+                session_dir=args.out / instance.instance_id,
+            )
+            async with aclosing(solve.events()) as events:
+                async for _ in events:
+                    pass
+            reason = solve.outcome.reason if solve.outcome else "broken off"
+            print(f"{instance.instance_id}: {reason}", file=sys.stderr, flush=True)
     finally:
-        results.finish([instance.instance_id for instance in instances])
-        await agent.aclose()
-        print("\n".join(report(unstopped.answers, agent.model, len(instances))))
+        await backend.aclose()
+        print("\n".join(report(backend.answers, backend.info.model, len(instances))))
 
 
 def report(answers: list[Seen], model: str, tasks: int) -> list[str]:
