@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qcode_evals.scoring import Price
 
 COMMANDS = {
+    "export": ("export", "write trajectories as training data"),
     "mine": ("mining", "make tasks from the history of a git repository"),
     "compare": ("compare", "say whether one run resolves more than another"),
     "official": ("official", "have a run's logs graded by the official swebench package too"),
