@@ -40,9 +40,8 @@ def main() -> int:
     except ImportError as error:
         print(f"error: the local engine is not installed: pip install 'qcode[local]' ({error})", file=sys.stderr)
         return 2
-    # Blocked before the server makes its threads, so that they leave the signal to sigwait.
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    # A signal ends it at once: the binding's own way of ending was seen to hang when it came while it began to listen.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     print(f"loading {args.model}", flush=True)
     try:
         server = xllamacpp.Server(_parameters(args, xllamacpp))
@@ -50,8 +49,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     print(f"listening at {server.listening_address}", flush=True)
-    signal.sigwait(ends)
-    return 0
+    while True:
+        signal.pause()
 
 
 def _parameters(args: argparse.Namespace, xllamacpp: Any) -> Any:
