@@ -79,9 +79,8 @@ class Member:
         """Run until cancelled. `smaller` gives the command for a smaller window. Raises: GaveUp."""
         try:
             while True:
-                kills = oom_kills()
                 how = await self._once()
-                end = ending(how.code, how.log, killed_for_memory=oom_kills() > kills) if how.hung is None else how.hung
+                end = how.hung or ending(how.code, how.log, killed_for_memory=how.killed_for_memory)
                 was_ready = self._ready_since is not None
                 next_context = self._judge(end, context, was_ready=was_ready)
                 if next_context < context:
@@ -117,8 +116,11 @@ class Member:
         patience = self._patience
         pulse = Pulse(self._asks, self._counts, every_s=patience.check_every_s, hung_s=patience.hung_s)
         heard = time.monotonic()
+        kills = oom_kills()
         try:
             while self._child.poll() is None:
+                # Counted anew each time: others on this machine, and in containers, are killed for memory too.
+                kills = oom_kills()
                 await asyncio.sleep(self._patience.poll_s)
                 if news := self._hear():
                     heard = time.monotonic()
@@ -145,7 +147,7 @@ class Member:
         code = self._child.returncode
         # What it started must not hold the GPU or the port when it is started again.
         _signal(self._child.pid, signal.SIGKILL)
-        return _Run(code=code, log=self._text_of_run())
+        return _Run(code=code, log=self._text_of_run(), killed_for_memory=oom_kills() > kills)
 
     def _judge(self, end: Ending, context: int, *, was_ready: bool) -> int:
         """The window to start again with. Raises: GaveUp."""
@@ -235,6 +237,7 @@ class Member:
 class _Run:
     code: int
     log: str
+    killed_for_memory: bool = False
     hung: Ending | None = None
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 _QUESTION = "Say yes."
 _ANSWER_LIMIT = 1_000_000
-_COUNTERS = re.compile(rb"^(?:vllm|sglang|llamacpp):[a-z_]*tokens[a-z_]*_total(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
+_COUNTERS = re.compile(
+    rb"^(?:vllm|sglang|llamacpp):[a-z_]*tokens[a-z_]*_total(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE
+)
 
 
 def answers(port: int, model: str, *, timeout_s: float) -> bool:
