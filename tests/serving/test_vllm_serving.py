@@ -113,10 +113,15 @@ async def test_what_was_read_is_not_read_again(served: Served) -> None:
 async def test_a_cancelled_answer_ends_at_the_server(served: Served) -> None:
     backend = served.backend()
     endless = Request("You write.", LONG.history, (), Sampling(temperature=1.0, seed=2, max_tokens=15_000))
+    begun: list[float | None] = []
     async with aclosing(backend.stream(endless)) as stream:
         async for item in stream:
             if isinstance(item, TextDelta):
+                begun.append(probe.tokens_so_far(served.port))
+            if len(begun) == 20:
                 break
+    assert None not in begun
+    assert begun[-1] != begun[0]
     async with asyncio.timeout(30):
         while True:
             before = probe.tokens_so_far(served.port)
