@@ -198,7 +198,8 @@ class BubblewrapEngine:
             finally:
                 await connection.close()
             packed.seek(0)
-            await asyncio.to_thread(_unpack, packed, self._folder.root / "base.git")
+            # A thread cannot be stopped: it would go on writing while the directory is removed.
+            await to_the_end(asyncio.to_thread(_unpack, packed, self._folder.root / "base.git"))
 
     async def close(self) -> None:
         """End all that runs inside, and remove what was made for it."""

@@ -16,7 +16,7 @@ from qcode_sandbox.owner import LEASE_S, Owner
 from qcode_sandbox.processes import kill_tagged
 
 _PREFIX = "qcode-box-"
-_UNMARKED_S = 3600.0
+_UNMARKED_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from qcode_sandbox.channel import Channel
+from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.connections import over_process
 from qcode_sandbox.environment import ENVIRONMENT, boot
 from qcode_sandbox.errors import SandboxFileError, SandboxUnavailable
@@ -72,7 +73,8 @@ class HostEngine:
 
     async def protect(self, made: str) -> None:
         # Nothing on the host keeps a command from writing there: it is out of the way, no more.
-        await asyncio.to_thread(shutil.copytree, made, self.base)
+        # A thread cannot be stopped: it would go on writing while the directory is removed.
+        await to_the_end(asyncio.to_thread(shutil.copytree, made, self.base))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._folder.kill)

@@ -1,6 +1,7 @@
 """Opening and closing a sandbox."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -75,7 +76,13 @@ async def _prepare(box: Box, engine: Engine, source: Source | Bind | None, limit
 
 
 async def _copy_in(box: Box, source: Source, limit: int) -> None:
-    file, size = await asyncio.to_thread(archive, source, limit=limit)
+    packing = asyncio.ensure_future(asyncio.to_thread(archive, source, limit=limit))
+    try:
+        file, size = await asyncio.shield(packing)
+    except asyncio.CancelledError:
+        with contextlib.suppress(SandboxError):
+            (await to_the_end(packing))[0].close()
+        raise
     with file:
         output = Output(OUTPUT_LIMIT)
         result = await box.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from outside import SOON, gone, jail_spec, mark, one_inside, out, processes, same_namespace
 
-from qcode_sandbox import AllowedHost, Gate, SandboxLost, Source, open_sandbox
+from qcode_sandbox import AllowedHost, Gate, HostSpec, SandboxLost, SandboxSpec, Source, open_sandbox
 from qcode_sandbox.folder import reap_stale
 from qcode_sandbox.owner import Owner
 
@@ -150,3 +150,31 @@ async def test_a_folder_is_removed_when_its_owner_is_surely_gone_or_its_lease_is
         assert await asyncio.to_thread(folder.exists) == left
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def test_a_cancelled_opening_leaves_no_folder(tree: Source, tmp_path: Path) -> None:
+    names = [f"f{number}.bin" for number in range(300)]
+    for name in names:
+        await asyncio.to_thread((tmp_path / name).write_bytes, os.urandom(2000))
+    source = Source(tmp_path, names)
+    for spec in (HostSpec(source=source), jail_spec("bubblewrap", source)):
+        for delay_s in (0.02, 0.06, 0.1, 0.14, 0.18, 0.25):
+
+            async def use(spec: SandboxSpec = spec) -> None:
+                async with open_sandbox(spec):
+                    await asyncio.sleep(60)
+
+            task = asyncio.ensure_future(use())
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(owned_by, os.getpid()) == []
+    assert await asyncio.to_thread(halves) == []
+
+
+def halves() -> list[str]:
+    """New folders that lost their mark and still hold something."""
+    found = [path.parent for path in Path(tempfile.gettempdir()).glob("qcode-box-*/base.git")]
+    since = time.time() - 60
+    return [path.name for path in found if not (path / "owner").exists() and path.stat().st_mtime > since]
