@@ -10,7 +10,7 @@ TOOLS = "swe"
 
 
 async def _until_ended(b: Any, number: int) -> str:
-    return str(await b.ok("bash", command=f"job {number} wait 20"))
+    return str(await b.ok("bash", command=f"job {number} wait 120"))
 
 
 async def test_a_job_goes_on_while_other_things_are_done(bench: Any) -> None:

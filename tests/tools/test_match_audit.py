@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qcode_tools.match import Found, locate
@@ -23,6 +23,7 @@ def bare(lines: list[str]) -> list[str]:
     return [line.strip() for line in lines]
 
 
+@settings(max_examples=60)
 @given(lines=LINES, old=LINES, new=LINES)
 def test_what_is_replaced_differs_from_what_was_asked_in_whitespace_only(
     lines: list[str], old: list[str], new: list[str]
@@ -38,6 +39,7 @@ def test_what_is_replaced_differs_from_what_was_asked_in_whitespace_only(
             assert found.note
 
 
+@settings(max_examples=60)
 @given(lines=LINES, copies=st.integers(2, 3), shift=INDENTS)
 def test_of_two_places_none_is_taken(lines: list[str], copies: int, shift: str) -> None:
     # With tabs among spaces the two may differ in structure, and then one of them is meant.
@@ -49,6 +51,7 @@ def test_of_two_places_none_is_taken(lines: list[str], copies: int, shift: str) 
     assert not isinstance(locate(text, "   " + block.replace("\n", "\n   "), "new"), Found)
 
 
+@settings(max_examples=60)
 @given(lines=LINES, first=st.integers(0, 9), count=st.integers(1, 6), shift=st.integers(0, 8), added=LINES)
 def test_new_lines_keep_their_place_relative_to_the_old_ones(
     lines: list[str], first: int, count: int, shift: int, added: list[str]

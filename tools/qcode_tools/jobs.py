@@ -26,15 +26,18 @@ MOST_SECONDS = 600
 _CALL = re.compile(r"\s*job\s+(\d{1,6})(?:\s+(output|wait|kill)(?:\s+(\d{1,4}))?)?\s*", re.ASCII)
 _SHOWN_BYTES = 200_000
 
-# dd writes what it reads at once, where head waits for a full buffer. The job's own streams go to its folder, so the call that starts it ends at once. Whoever keeps the output outlives a
-# polite end, so that the last words are kept too.
+# dd writes what it reads at once, where head waits for a full buffer. The job's own streams go to its folder, so the
+# call that starts it ends at once. Whoever keeps the output outlives a polite end, so that the last words are kept too.
 _START = """
 d=$(mktemp -d "${{TMPDIR:-/tmp}}/qcode-job.XXXXXX")
-[[ -n $d ]] && {{ (
+[[ -n $d ]] && : >"$d/output" && {{ (
   ulimit -S -x >"$d/tag"
   trap '' TERM
-  {{ ( trap - TERM; unset d; eval {command} ) 2>&1; echo $? >"$d/code.new"; }} |
-    {{ dd of="$d/output" bs=64K count={output_bytes} iflag=count_bytes status=none; tail -c {tail_bytes} >"$d/tail"; mv -f "$d/code.new" "$d/code"; }}
+  {{ ( trap - TERM; unset d; eval {command} ) 2>&1; echo $? >"$d/code.new"; }} | {{
+    dd of="$d/output" bs=64K count={output_bytes} iflag=count_bytes status=none
+    tail -c {tail_bytes} >"$d/tail"
+    mv -f "$d/code.new" "$d/code"
+  }}
 ) </dev/null >/dev/null 2>&1 & }}
 printf '%s' "$d"; unset d
 """

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any, cast
 
-SECONDS = 5.0
+SECONDS = 10.0
 _START_SECONDS = 30.0
 SIZE_LIMIT = 1_000_000
 """Bytes of a text; a larger one is data or generated, and is not parsed."""
