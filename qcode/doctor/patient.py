@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from qcode.backends.openai_compat import OpenAIBackend, faults, payload
 from qcode.backends.openai_compat.chunks import ChunkReader
+from qcode.backends.openai_compat.counters import PrefixCounters
 from qcode.backends.openai_compat.discovery import Found
 from qcode.backends.openai_compat.habits import adapted
 from qcode.backends.openai_compat.servers import Server
@@ -122,6 +123,7 @@ class ServerPatient:
     def __init__(self, backend: OpenAIBackend, card: ModelCard | None) -> None:
         self._backend = backend
         self._connection = backend.connection
+        self._counters = PrefixCounters(self._connection)
         self.card = card
         self.address = self._connection.url
         self.found: Found | None = None
@@ -151,6 +153,7 @@ class ServerPatient:
             chunks = await self._exchange(request, heard, stream=stream and self.streams, stop_after=stop_after)
             if stop_after is None:
                 self._read(request, chunks, heard)
+                await self._look_at_counters(heard)
         except BackendError as error:
             heard.error = error
         heard.seconds = time.monotonic() - sent
@@ -231,6 +234,18 @@ class ServerPatient:
         if not chunks:
             raise faults.no_stream(self.address, kind)
         return chunks
+
+    async def _look_at_counters(self, heard: Heard) -> None:
+        """vLLM counts what was cached also where its answers do not tell."""
+        if self.server is not Server.VLLM or heard.cache_told or heard.message is None:
+            return
+        usage = heard.message.usage
+        cached = await self._counters.cached_of(usage.prompt_tokens)
+        if cached is not None:
+            heard.message = heard.message.model_copy(
+                update={"usage": usage.model_copy(update={"cached_tokens": cached, "cache_untold": 0})}
+            )
+            heard.cache_told = True
 
     def _read(self, request: Request, chunks: list[Mapping[str, Any]], heard: Heard) -> None:
         reader = ChunkReader(request, self.address)

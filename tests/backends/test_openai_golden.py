@@ -8,6 +8,7 @@ import pytest
 
 from qcode import errors
 from qcode.backends.openai_compat import faults
+from qcode.backends.openai_compat.habits import adapted
 
 GOLDEN = Path(__file__).with_name("golden")
 URL = "http://127.0.0.1:8000/v1"
@@ -34,3 +35,15 @@ def test_every_answer_says_where_it_comes_from() -> None:
             assert answer["case"] in {
                 "overflow", "overload", "loading", "unknown model", "bad request", "bad template", "engine dead",
             }  # fmt: skip
+
+
+def test_what_vllm_refuses_is_asked_again_as_it_takes_it() -> None:
+    """Its own words, from the golden file: without the budget, and with an answer that its window has room for."""
+    words = [
+        faults.words_of(answer["body"]) for answer in json.loads((GOLDEN / "vllm.json").read_text(encoding="utf-8"))
+    ]
+    budget = {"thinking_token_budget": 5, "chat_template_kwargs": {"enable_thinking": True}, "top_k": 20}
+    simpler = [adapted(budget, said) for said in words if "thinking_token_budget" in said]
+    assert simpler == [{"chat_template_kwargs": {"enable_thinking": True}, "top_k": 20}]
+    shorter = [adapted({"max_tokens": 50_000}, said) for said in words if "max_model_len" in said]
+    assert shorter == [{"max_tokens": 10_240}]

@@ -10,6 +10,9 @@ from qcode.backends.openai_compat.payload import EXTENSIONS
 SMALLEST_ANSWER = 256
 """Tokens: with less room than that beside the prompt, the prompt does not fit."""
 
+# vLLM of a request before its window was known: half of it is left for the prompt.
+_ANSWER_LIMIT = re.compile(r"max_tokens=\d+ cannot be greater than max_model_len=(\d+)")
+
 _EXTRAS = (*EXTENSIONS, *thought.FIELDS)
 _DROPPABLE = (*_EXTRAS, "stream_options", "seed")
 
@@ -19,6 +22,8 @@ def adapted(fields: dict[str, Any], words: str) -> dict[str, Any] | None:
     room = room_for_answer(words)
     if room is not None and SMALLEST_ANSWER <= room < fields.get("max_tokens", 0):
         return fields | {"max_tokens": room}
+    if (limit := _ANSWER_LIMIT.search(words)) and fields.get("max_tokens", 0) > int(limit[1]) // 2:
+        return fields | {"max_tokens": int(limit[1]) // 2}
     if is_overflow(words):
         return None
     # vLLM without a tool parser refuses "auto"; with "none" it still shows the tools to the model, and the calls stay
