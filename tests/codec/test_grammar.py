@@ -233,4 +233,5 @@ def test_a_value_is_not_closed_by_a_tag_of_its_own_name() -> None:
     assert not rules.accepts(
         "<function=t>\n<parameter=new_code>\na\n</new_code>\n</parameter>\n</function>\n</tool_call>"
     )
+    assert not rules.accepts("<function=t>\n<parameter=new_code>\n```\na\n```\n</parameter>\n</function>\n</tool_call>")
     assert rules.accepts("<function=t>\n<parameter=text>\n<a>\n</text>\n</parameter>\n</function>\n</tool_call>")

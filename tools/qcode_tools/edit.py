@@ -83,8 +83,8 @@ class Editor:
             tags = [await shared_parser().tags(language, one.encode()) for one in (text, given)] if language else []
             if not tags or tags[0] is None or tags[1] is None:
                 raise ToolError(f"rewrite cannot tell functions in {file.shown}: change it with str_replace")
-            changed, lines = rewritten(file.shown, text, given, there=tags[0], given=tags[1])
-            return [_Draft(file.path, file.shown, plan.rewriting(file, changed, lines))]
+            changed = rewritten(file.shown, text, given, there=tags[0], given=tags[1])
+            return [_Draft(file.path, file.shown, plan.rewriting(file, changed))]
 
         return await self._write(drafts)
 

@@ -127,11 +127,11 @@ def overwriting(file: File, text: str) -> Plan:
     return _plan(file, old, new, words=words, lines=None)
 
 
-def rewriting(file: File, text: str, lines: tuple[int, int]) -> Plan:
-    """The file with another text, which differs from it in these lines. Raises: ToolError."""
+def rewriting(file: File, text: str) -> Plan:
+    """The file with another text, most of which the model has just written itself. Raises: ToolError."""
     old = file.document()
     new = old.splice(0, len(old.text), text)
-    return _plan(file, old, new, words=f"Edited {file.shown}.", lines=lines)
+    return _plan(file, old, new, words=f"Edited {file.shown}.", lines=None)
 
 
 def check_elision(text: str, old: str, what: str) -> None:

@@ -22,8 +22,8 @@ def bare_code(text: str) -> str:
     return dedent((fenced[1] if fenced else text).strip("\n")) + "\n"
 
 
-def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> tuple[str, tuple[int, int]]:
-    """The file's text with the definitions of `code`, and the first and last line of what changed.
+def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> str:
+    """The file's text with the definitions of `code`.
 
     `there` and `given` are what the text and the code define. What the file does not have yet goes in front of what it
     has. Raises: ToolError where it is not clear what is meant.
@@ -46,15 +46,12 @@ def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> t
     if front or added:
         at = min((symbol.line for symbol in _outer(there.defined) if symbol.line <= first), default=first)
         changes.append((at, at - 1, [*added, *([""] if added else []), *front]))
-    grown = 0
     for start, last, block in sorted(changes, reverse=True):
         lines[start - 1 : last] = block
-        grown += len(block) - (last - start + 1)
     result = "\n".join(lines) + ("\n" if text.endswith("\n") else "")
     if result == text:
         raise ToolError("new_code is what the file has already: nothing would change. Write what must be different.")
-    top = min(start for start, _, _ in changes)
-    return result, (top, max(last for _, last, _ in changes) + grown)
+    return result
 
 
 def _units(given: Sequence[Symbol], there: Sequence[Symbol]) -> list[Symbol]:
