@@ -50,15 +50,27 @@ class Folder:
     def remove(self) -> None:
         """Remove the directory and its control groups; blocking."""
         cgroups.remove(self.root.name)
+        # The mark goes last, so that what a kill interrupts here is finished by the next run's reaper.
+        for name in _names(self.root):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        if any((self.root / name).is_dir() for name in _names(self.root)):
+            _open_up(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
-        if not self.root.exists():
-            return
-        # A command may have taken away the right to look into a directory.
-        for folder, names, _ in os.walk(self.root):
-            for name in names:
-                if not (path := Path(folder, name)).is_symlink():
-                    path.chmod(0o700)
-        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _names(root: Path) -> list[str]:
+    try:
+        return [path.name for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError:
+        return []
+
+
+def _open_up(root: Path) -> None:
+    """Undo that a command took away the right to look into a directory."""
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            if not (path := Path(folder, name)).is_symlink():
+                path.chmod(0o700)
 
 
 def reap_stale() -> None:
