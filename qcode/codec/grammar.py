@@ -58,8 +58,8 @@ def _text(rule: str, name: str) -> list[str]:
     """A string up to and with its closing tag, without what would look like the end of a value whose closing tag was
     forgotten. Small models close `name` with a tag of that name and then lose their way, so that is not offered them
     where no file is likely to have such a line; and what is called code is not put into a Markdown fence."""
-    own = (f"\n</{name}",) if "_" in name else ()
-    own += ("\n```",) if name.endswith("_code") else ()
+    own = [f"\n</{name}"] if "_" in name else []
+    own += ["\n```"] if name.endswith("_code") else []
     return text_without(
         rule,
         start="\n",
