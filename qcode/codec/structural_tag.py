@@ -6,6 +6,7 @@ second to compile; a tag's own limit, in tokens, costs nothing. Source: XGrammar
 
 import json
 from collections.abc import Iterable, Mapping, Set
+from string import ascii_letters
 from typing import Any
 
 from qcode.codec.schema import branches_of, choices_of, functions, properties, required_names, types_of
@@ -18,12 +19,12 @@ _OPENER = "<tool_call>\n"
 _CLOSER = "</function>\n</tool_call>"
 _END = "</parameter>\n"
 
-# What would begin a call in another form, hide it in a code fence, or close what is not open. A call's own opener is no
-# text either: where the text may end, it ends there.
-_NOT_BEFORE_A_CALL = ["<tool_call", "<function=", "<parameter", "</", "```", "~~~"]
+# What would begin a call in another form, hide it in a code fence, or close what is not open: no tag of any name, then.
+# A call's own opener is no text either: where the text may end, it ends there.
+_NOT_BEFORE_A_CALL = [*("<" + after for after in (*ascii_letters, "/", "_", "!", "|")), "```", "~~~"]
 
 # Thinking stands there too, in the dialect of JSON.
-_NOT_BEFORE_JSON = [text for text in _NOT_BEFORE_A_CALL if text != "</"]
+_NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "```", "~~~"]
 
 # What would look like the end of a value: its closing tag forgotten, or with the rest of the call behind it.
 _NOT_IN_TEXT = [
