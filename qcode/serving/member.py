@@ -35,7 +35,7 @@ class Patience:
     load_silence_s: float = 1800.0
     """While loading, without a new line in the log: a hub's download and a large checkpoint are slow and quiet."""
     check_every_s: float = 60.0
-    hung_s: float = 300.0
+    hung_s: float = 600.0
     """Without a token, a line in the log or a count that moves, although it was asked: it hangs."""
     grace_s: float = 20.0
     restarts: int = 5
@@ -147,6 +147,7 @@ class Member:
         code = self._child.returncode
         # What it started must not hold the GPU or the port when it is started again.
         _signal(self._child.pid, signal.SIGKILL)
+        self._child = None
         return _Run(code=code, log=self._text_of_run(), killed_for_memory=oom_kills() > kills)
 
     def _judge(self, end: Ending, context: int, *, was_ready: bool) -> int:
@@ -217,6 +218,7 @@ class Member:
         assert self._child is not None
         _signal(self._child.pid, signal.SIGKILL)
         self._child.wait()
+        self._child = None
         return _Run(code=0, log="", hung=Ending(Kind.CRASH, words))
 
     async def _asks(self, timeout_s: float) -> bool:
