@@ -2,13 +2,16 @@
 is stopped, and what was written after the moment at which it would have been is counted.
 
 python -P benchmarks/prechecks.py --dataset FILE --model NAME --out DIR [--base-url URL] [--limit N] [--max-turns N]
+python -P benchmarks/prechecks.py --dataset FILE --replay DIR --out DIR
 
+--replay takes the answers from the sessions in the logs of an evaluation whose model wrote every call to its end.
 The same answers are compared with themselves, so nothing but the checks differs. An answer's tokens after that moment
 are its tokens times the share of its characters (of text and arguments) that came after it.
 """
 
 import argparse
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -21,14 +24,27 @@ from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.solve import Solve
 from qcode.app.wiring import RunOptions, choose_model
-from qcode.events import EngineRestarted, Retrying, TextDelta, ThinkingDelta, ToolCallDelta
+from qcode.codec import render
+from qcode.events import (
+    AssistantDone,
+    EngineRestarted,
+    Retrying,
+    SessionStarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from qcode.messages import Assistant
 from qcode.model import Backend, BackendInfo, Delta, Request
+from qcode.session.log import read_log
 from qcode_evals.boxes import open_box
 from qcode_evals.dataset import load, select
 from qcode_evals.environment import Images
 from qcode_sandbox.pip_settings import pip_settings
 from qcode_tools.toolsets import build_toolset
+
+PACE_S = 0.05
+"""Of a replay, for 4 characters, which are about a token: the middle of what small models need on two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +60,9 @@ class Seen:
 class Unstopped:
     """Another backend whose answers are never stopped."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, answers: list[Seen]) -> None:
         self._backend = backend
-        self.answers: list[Seen] = []
+        self._answers = answers
 
     @property
     def info(self) -> BackendInfo:
@@ -78,7 +94,7 @@ class Unstopped:
         tokens = answer.usage.completion_tokens
         saved = 0 if lost_at is None else round(tokens * (written - lost_at) / max(1, written))
         name = answer.tool_calls[-1].name if answer.tool_calls else ""
-        self.answers.append(Seen(tokens, saved, name if lost_at is not None else "", len(answer.tool_calls)))
+        self._answers.append(Seen(tokens, saved, name if lost_at is not None else "", len(answer.tool_calls)))
 
 
 async def main() -> None:
@@ -87,6 +103,7 @@ async def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model")
     parser.add_argument("--base-url")
+    parser.add_argument("--replay", type=Path)
     parser.add_argument("--tools", choices=list(PROFILES))
     parser.add_argument("--no-constrain", action="store_true")
     parser.add_argument("--limit", type=int)
@@ -94,18 +111,30 @@ async def main() -> None:
     parser.add_argument("--max-turns", type=int, default=12)
     parser.add_argument("--max-seconds", type=float, default=600.0)
     args = parser.parse_args()
-    chosen = choose_model(
-        RunOptions(
-            repo=Path(), model=args.model, base_url=args.base_url, tools=args.tools, seed=args.seed,
-            constrain=not args.no_constrain,
-        )
+    options = RunOptions(
+        repo=Path(), model=args.model, base_url=args.base_url, tools=args.tools, seed=args.seed,
+        constrain=not args.no_constrain,
     )  # fmt: skip
-    backend = Unstopped(chosen.backend)
     limits = Limits(max_turns=args.max_turns, max_seconds=args.max_seconds)
     instances = select(load(args.dataset), limit=args.limit)
     images = Images(await pip_settings())
+    answers: list[Seen] = []
+    chosen, name, tasks = None, "", 0
     try:
         for instance in instances:
+            if args.replay is not None:
+                found = recorded(
+                    args.replay / "logs" / instance.instance_id, args.out / f"{instance.instance_id}.script"
+                )
+                if found is None:
+                    continue
+                name, options = found
+                chosen = choose_model(options)
+            elif chosen is None:
+                chosen = choose_model(options)
+                name = chosen.backend.info.model
+            backend = Unstopped(chosen.backend, answers)
+            tasks += 1
             image = await images.ensure(instance)
             solve = Solve(
                 task=instance.problem_statement,
@@ -125,8 +154,36 @@ async def main() -> None:
             reason = solve.outcome.reason if solve.outcome else "broken off"
             print(f"{instance.instance_id}: {reason}", file=sys.stderr, flush=True)
     finally:
-        await backend.aclose()
-        print("\n".join(report(backend.answers, backend.info.model, len(instances))))
+        if chosen is not None:
+            await chosen.backend.aclose()
+        print("\n".join(report(answers, name, tasks)))
+
+
+def recorded(folder: Path, script: Path) -> tuple[str, RunOptions] | None:
+    """The model of the session that lies in a folder, and a scripted one that writes its answers, at a model's pace."""
+    log = next(iter(sorted(folder.glob("*.jsonl"))), None)
+    if log is None:
+        return None
+    started, *events = read_log(log)
+    assert isinstance(started, SessionStarted)
+    tools = started.settings["toolset"]
+    messages = [event.message for event in events if isinstance(event, AssistantDone)]
+    if not messages or not set(started.tools) <= {spec.name for spec in build_toolset(tools).specs}:
+        return None
+    script.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {"text": text_of(message), "chunk": 4, "pace_s": PACE_S,
+         "usage": {"completion_tokens": message.usage.completion_tokens}}
+        for message in messages
+    ]  # fmt: skip
+    script.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return started.model, RunOptions(repo=Path(), model=f"scripted:{script}", tools=tools)
+
+
+def text_of(message: Assistant) -> str:
+    """What the model wrote."""
+    turn = render("", (message,), (), generation_prompt=False)
+    return message.written or turn.removeprefix("<|im_start|>assistant\n").removesuffix("<|im_end|>\n")
 
 
 def report(answers: list[Seen], model: str, tasks: int) -> list[str]:
