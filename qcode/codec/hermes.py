@@ -11,13 +11,16 @@ from qcode.codec.loosejson import exact_object, json_object, loose_object
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
 from qcode.codec.schema import fitted, properties
-from qcode.codec.types import Dialect, Function, ProblemKind, Recovery
+from qcode.codec.types import Dialect, Function, Recovery
 
 _LEAD = re.compile(r"[ \t\r\n,;\[\]]*(?:```[A-Za-z_]*[ \t\r\n\[]*)?\{")
 _LEAD_PART = re.compile(r"[ \t\r\n,;\[\]]*(?:`{0,2}|```[A-Za-z_]*[ \t\r\n\[]*)")
 _TRAIL = re.compile(r"[ \t\r\n,;\])}>`]*")
 _NAMED = re.compile(r"""\{[ \t\r\n]*"name"[ \t\r\n]*:[ \t\r\n]*"([^"\\]*)\"""")
 _NAMED_PART = re.compile(r"""\{[ \t\r\n]*(?:"(?:n(?:a(?:m(?:e(?:"[ \t\r\n]*(?::[ \t\r\n]*(?:"[^"\\]*)?)?)?)?)?)?)?)?""")
+_NAME = re.compile(r"[\w.:/-]{1,200}")
+"""What can be the name of a tool that is not known."""
+
 _LIMIT = 200
 """Characters of brackets, commas and fences around an object that are passed over."""
 
@@ -182,7 +185,7 @@ class HermesReader:
         """Tell what is known of the call by now."""
         name = this.scan.name
         if this.index is None:
-            if name is None or not (any_name or name in self._functions):
+            if name is None or not (name in self._functions or (any_name and _NAME.fullmatch(name))):
                 return
             this.index = self._output.start(name)
         function = self._functions.get(name or "", Function(""))
@@ -225,7 +228,7 @@ class HermesReader:
             found = function
             recoveries += (Recovery.ARGUMENTS_FORM,)
         name = found.get("name", function)
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not (name in self._functions or _NAME.fullmatch(name)):
             return None
         key = next((key for key in ARGUMENT_KEYS if key in found), None)
         if key is None:
@@ -248,7 +251,7 @@ class HermesReader:
         """What was meant as a call cannot be read."""
         self._output.misformed = True
         if this.index is not None:
-            self._output.problem(ProblemKind.MISFORMED, _BROKEN_LINE.format(name=this.scan.name))
+            self._output.drop_call(_BROKEN_LINE.format(name=this.scan.name))
         return self._no_call(this, token, at)
 
     def _no_call(self, this: _Try, token: Token, at: int) -> bool:

@@ -55,6 +55,7 @@ class Output:
         self._events: list[CodecEvent] = []
         self._content: list[str] = []
         self._blank: list[str] | None = []
+        self._before: list[str] | None = None
         self._thinking: list[str] = []
         self._thinking_breaks = ""
         self._after_thinking = False
@@ -118,10 +119,15 @@ class Output:
         """A call begins; returns its index."""
         index = self._started
         self._started += 1
-        self._blank = []
+        self._before, self._blank = self._blank, []
         self._after_thinking = False
         self._events.append(CallStarted(index, name))
         return index
+
+    def drop_call(self, line: str) -> None:
+        """The call that began is none that can be read: its text will come as content."""
+        self._blank = self._before
+        self.problem(ProblemKind.MISFORMED, line)
 
     def argument(self, index: int, name: str, text: str) -> None:
         """Some more of an argument."""
