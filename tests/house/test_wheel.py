@@ -23,7 +23,9 @@ def test_the_wheel_holds_four_packages_and_their_data(tmp_path: Path) -> None:
         "qcode/serving/profiles.toml",
         "qcode/agent/prompts/swe.md",
         "qcode/agent/prompts/small.md",
+        "qcode/agent/prompts/qwen-code.md",
         "qcode_tools/descriptions/bash.md",
+        "qcode_tools/parsing/queries/python.scm",
         "qcode_sandbox/server.sh",
         "qcode/py.typed",
     ):

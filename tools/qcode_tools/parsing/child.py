@@ -1,4 +1,4 @@
-"""The process that parses: `python -I -m qcode_tools.parsing.child`.
+"""The process that parses: `python -P -m qcode_tools.parsing.child`.
 
 It loads every grammar that is installed, gives up everything else (seal.py) and says so in a line of JSON. Then each
 request is a line of JSON, {"do": "errors" | "tags", "language": name, "size": bytes}, and the source text; each answer

@@ -22,6 +22,9 @@ _START_SECONDS = 30.0
 SIZE_LIMIT = 1_000_000
 """Bytes of a text; a larger one is data or generated, and is not parsed."""
 
+_ENVIRONMENT = {"PATH", "HOME", "PYTHONPATH", "PYTHONUSERBASE", "VIRTUAL_ENV"}
+"""What Python finds its packages by."""
+
 
 @dataclass(frozen=True, slots=True)
 class SyntaxIssue:
@@ -97,12 +100,12 @@ class Parser:
 
     def _start(self) -> bool:
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-m", "qcode_tools.parsing.child"],
+            [sys.executable, "-P", "-m", "qcode_tools.parsing.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
             start_new_session=True,
         )
         weakref.finalize(self, _end, self._child)
