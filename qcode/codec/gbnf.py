@@ -4,7 +4,7 @@ Source: llama.cpp `grammars/README.md`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -52,25 +52,38 @@ def _common_start(first: str, last: str) -> str:
 
 
 def text_without(
-    name: str, *, end: str, after_end: str, final: str, forbidden: Sequence[str], start: str = ""
+    name: str,
+    *,
+    end: str,
+    after_end: str,
+    final: str,
+    forbidden: Sequence[str] = (),
+    ending: Mapping[str, str] | None = None,
+    start: str = "",
 ) -> list[str]:
     """Rules, the first called `name`, for any text up to and with `end` and `final`.
 
     `end` that goes on with a character which is not in `after_end` is part of the text; `forbidden` strings never
-    occur in it. `start` is what is thought to stand before the text. The rules are an Aho-Corasick automaton, each
-    state a rule that ends with the next one, so that the engine's stack does not grow with the text.
+    occur in it; after a string of `ending` the text is over and goes on with what belongs to it. `start` is what is
+    thought to stand before the text. The rules are an Aho-Corasick automaton, each state a rule that ends with the next
+    one, so that the engine's stack does not grow with the text.
     """
-    automaton = _Automaton((end, *forbidden))
+    ending = ending or {}
+    patterns = (end, *forbidden, *ending)
+    automaton = _Automaton(patterns)
     first = 0
     for character in start:
         first = automaton.follow(first, character)
     rules = [f"{name} ::= {name}-{first}"]
-    alphabet = sorted(set("".join((end, *forbidden))))
+    alphabet = sorted(set("".join(patterns)))
     for state in range(len(automaton.nodes)):
         if automaton.matches(state, forbidden):
             continue
         if automaton.matches(state, (end,)):
             rules.append(f"{name}-{state} ::= {literal(final)} | {char_class(after_end, negated=True)} {name}-0")
+            continue
+        if over := [rest for pattern, rest in ending.items() if automaton.matches(state, (pattern,))]:
+            rules.append(f"{name}-{state} ::= {literal(over[0])}")
             continue
         targets = {character: automaton.follow(state, character) for character in alphabet}
         special = {character: target for character, target in targets.items() if target}

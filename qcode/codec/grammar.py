@@ -56,18 +56,30 @@ _END = r'end ::= "\n</parameter>\n"'
 
 def _text(rule: str, name: str) -> list[str]:
     """A string up to and with its closing tag, without what would look like the end of a value whose closing tag was
-    forgotten. Small models close `name` with a tag of that name and then lose their way, so that is not offered them
-    where no file is likely to have such a line; and what is called code is not put into a Markdown fence."""
-    own = [f"\n</{name}"] if "_" in name else []
-    own += ["\n```"] if name.endswith("_code") else []
-    return text_without(
-        rule,
+    forgotten.
+
+    Small models close `name` with a tag of that name, and fence what is called code. Kept from it they were seen to
+    write junk, so they may where no file is likely to have such a line; the closing tag then comes by itself, and the
+    tool leaves theirs out.
+    """
+    closing = "\n</parameter>\n"
+    ending = {f"\n</{name}>": closing} if "_" in name else {}
+    fenced = name.endswith("_code")
+    value = f"{rule}-value" if fenced else rule
+    lines = text_without(
+        value,
         start="\n",
         end="</parameter>",
         after_end=" \t\r\n<",
         final="\n",
-        forbidden=("\n</function", "\n</tool_call", "\n<parameter", *own),
+        forbidden=("\n</function", "\n</tool_call", "\n<parameter", *(["\n```"] if fenced else [])),
+        ending=ending,
     )
+    if fenced:
+        inside = f"{rule}-fenced"
+        lines += text_without(inside, start="\n", end="\n```", after_end="\n", final=closing)
+        lines.insert(0, f'{rule} ::= "```" [a-z]{{0,12}} "\\n" {inside} | {value}')
+    return lines
 
 
 _JSON = (

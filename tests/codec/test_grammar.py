@@ -226,12 +226,14 @@ def test_it_needs_a_tool() -> None:
         grammar([], required=True)
 
 
-def test_a_value_is_not_closed_by_a_tag_of_its_own_name() -> None:
+def test_code_may_be_fenced_or_closed_by_its_own_tag_and_then_the_call_ends() -> None:
     tool = {"name": "t", "parameters": {"properties": {"new_code": {"type": "string"}, "text": {"type": "string"}}}}
     rules = Rules(grammar([tool], required=True).text)
-    assert rules.accepts("<function=t>\n<parameter=new_code>\na\n</parameter>\n</function>\n</tool_call>")
-    assert not rules.accepts(
-        "<function=t>\n<parameter=new_code>\na\n</new_code>\n</parameter>\n</function>\n</tool_call>"
-    )
-    assert not rules.accepts("<function=t>\n<parameter=new_code>\n```\na\n```\n</parameter>\n</function>\n</tool_call>")
-    assert rules.accepts("<function=t>\n<parameter=text>\n<a>\n</text>\n</parameter>\n</function>\n</tool_call>")
+    head, tail = "<function=t>\n<parameter=new_code>\n", "\n</parameter>\n</function>\n</tool_call>"
+    assert rules.accepts(f"{head}a{tail}")
+    assert rules.accepts(f"{head}a\n</new_code>{tail}")
+    assert not rules.accepts(f"{head}a\n</new_code>\nb{tail}")
+    assert rules.accepts(f"{head}```python\na\n\nb = `c`\n```{tail}")
+    assert not rules.accepts(f"{head}```python\na\n```\nThat was it.{tail}")
+    assert not rules.accepts(f"{head}a\n```\nb{tail}")
+    assert rules.accepts(f"<function=t>\n<parameter=text>\n<a>\n</text>{tail}")

@@ -98,6 +98,14 @@ async def test_a_small_model_cannot_leave_a_file_that_does_not_parse(bench: Any)
         assert (b.root / "ok.py").read_text() == CODE and not (b.root / "new.py").exists()
 
 
+async def test_a_closing_tag_of_the_models_own_making_is_left_out(bench: Any) -> None:
+    async with bench({"a.py": "x = 1\n"}, tools="small") as b:
+        await b.ok("str_replace", path="a.py", old_str="x = 1", new_str="x = 2\n</new_str>")
+        await b.ok("create", path="b.html", file_text="<file_text>\n</file_text>")
+        assert (b.root / "a.py").read_text() == "x = 2\n"
+        assert (b.root / "b.html").read_text() == "<file_text>\n</file_text>\n"
+
+
 async def test_create_makes_folders_and_replaces_and_can_be_undone(bench: Any) -> None:
     async with bench({"a.txt": b"one\r\ntwo\r\n"}) as b:
         assert "Created src/x/y.py (1 line)" in await b.ok("create", path="src/x/y.py", file_text="x = 1")

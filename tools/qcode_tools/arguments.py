@@ -54,7 +54,15 @@ def written(args: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
         if name in known:
             known[name] = _converted(known[name], _kind(field), required=field.is_required())
             _check_text(name, known[name])
+            known[name] = _unclosed(name, known[name])
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _unclosed(name: str, value: Any) -> Any:
+    """The value without a closing tag of the parameter's own name, which small models put behind it."""
+    tag = f"</{name}>"
+    mine = isinstance(value, str) and "_" in name and value.rstrip().endswith(f"\n{tag}") and f"<{name}" not in value
+    return value.rstrip().removesuffix(tag).removesuffix("\n") if mine else value
 
 
 def _check_text(name: str, value: Any) -> None:
