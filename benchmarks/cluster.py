@@ -24,14 +24,16 @@ class Quiet:
     def retry(self, attempt: str, phase: str, why: str) -> None: ...
 
 
-def containers() -> set[str]:
-    listing = ["docker", "ps", "-aq", "--filter", "label=qcode"]
-    return set(subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split())
+def orphans() -> list[str]:
+    """Containers of qcode's whose process is gone."""
+    listing = ["docker", "ps", "-a", "--filter", "label=qcode", "--format", '{{.Label "qcode.owner"}}']
+    owners = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    return [owner for owner in owners if not Path("/proc", owner.partition("/")[0]).exists()]
 
 
 async def measure(dataset: Path) -> list[str]:
     # Nodes start slowly where two cores have other work too.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "240"}
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "600000"}
     from ray.cluster_utils import Cluster
 
     from qcode.app.wiring import RunOptions
@@ -41,8 +43,7 @@ async def measure(dataset: Path) -> list[str]:
     from qcode_evals.plans import Plan
 
     (gcd,) = [row for row in load(dataset) if row.instance_id == "quixbugs__gcd"]
-    before = containers()
-    node = {"num_cpus": 1, "resources": {SLOT: SLOTS}, "node_ip_address": "127.0.0.1"}
+    node = {"num_cpus": 1, "resources": {SLOT: SLOTS}}
     cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     other = cluster.add_node(**node)
     cluster.wait_for_nodes()
@@ -68,7 +69,7 @@ async def measure(dataset: Path) -> list[str]:
     finally:
         cluster.shutdown()
     for _ in range(50):
-        if not (left := containers() - before):
+        if not (left := orphans()):
             break
         await asyncio.sleep(0.2)
     good = sorted(done) == [(repeat, "resolved") for repeat in range(REPEATS)] and not left

@@ -223,10 +223,12 @@ def _summary(
     from qcode.ui.sanitize import visible
     from qcode_evals.attempt import Outcome
     from qcode_evals.pages import PAGE, page
+    from qcode_evals.report import writing
     from qcode_evals.scoring import summary
 
     told = controls.summary(instances)
-    (args.out / PAGE).write_text(page(args.out, attempts, controls=told, price=args.price), encoding="utf-8")
+    with writing(args.out):
+        (args.out / PAGE).write_text(page(args.out, attempts, controls=told, price=args.price), encoding="utf-8")
     for line in [*summary(attempts, price=args.price), told, f"results: {args.out}, in a browser {args.out / PAGE}"]:
         print(visible(line))
     wrong = [a for a in attempts if args.expect_resolved and a.resolved is not (args.expect_resolved == "all")]

@@ -14,6 +14,7 @@ from qcode.config.paths import state_dir
 from qcode_evals.attempt import Attempt
 from qcode_evals.dataset import Instance
 from qcode_evals.environment import instance_tag
+from qcode_evals.report import writing
 
 CONTROLS = ("gold", "empty")
 
@@ -75,14 +76,15 @@ class Controls:
         control.resolved += resolved
 
     def add(self, instance: Instance, attempt: Attempt) -> None:
-        """Write down what a control came to; anything else is ignored. Raises: OSError."""
+        """Write down what a control came to; anything else is ignored. Raises: ResultsError."""
         if attempt.agent not in CONTROLS or not attempt.outcome.counts:
             return
         row = _row(instance)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         entry = {"row": row, "instance_id": attempt.instance_id, "agent": attempt.agent, "resolved": attempt.resolved}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        with writing(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
         self._count(row, attempt.agent, resolved=attempt.resolved)
 
     def of(self, instance: Instance) -> RowControls:

@@ -15,8 +15,10 @@ from typing import Any
 from qcode.ui.sanitize import visible
 from qcode_evals import charts
 from qcode_evals.attempt import Attempt, Outcome, attempt_folder
+from qcode_evals.audit import looked_up
 from qcode_evals.compare import read_attempts
 from qcode_evals.making import title
+from qcode_evals.report import writing
 from qcode_evals.scoring import Price, score, summary
 from qcode_evals.statistics import wilson
 
@@ -123,6 +125,8 @@ def _attempt(folder: Path, attempt: Attempt) -> str:
     if attempt.removed:
         inner.append(f"<p>not graded: {_said(', '.join(f'{item.path} ({item.why})' for item in attempt.removed))}</p>")
     trajectory = _read(folder / attempt.trajectory) if attempt.trajectory else ""
+    if looked := looked_up(trajectory):
+        inner.append(f"<p>tried to look the fix up in: {', '.join(looked)}</p>")
     for name, body in (
         ("trajectory", _trajectory(trajectory)),
         ("patch", f"<pre>{_diff(patch)}</pre>" if (patch := _read(place / "patch.diff")).strip() else ""),
@@ -206,7 +210,8 @@ def main(argv: Sequence[str]) -> int:
     top.add_argument("results", type=Path, metavar="DIR", help="output folder of a run")
     args = top.parse_args(argv)
     attempts = read_attempts(args.results)
-    (args.results / PAGE).write_text(page(args.results, attempts), encoding="utf-8")
+    with writing(args.results):
+        (args.results / PAGE).write_text(page(args.results, attempts), encoding="utf-8")
     for line in [*summary(attempts), f"page: {args.results / PAGE}"]:
         print(visible(line))
     return 0

@@ -31,7 +31,8 @@ class ResultsError(QcodeError):
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Have a failure to write said in one line. Raises: ResultsError."""
     try:
         yield
     except OSError as error:
@@ -161,7 +162,7 @@ class Results:
 
         Raises: ResultsError.
         """
-        with _writing(self.folder):
+        with writing(self.folder):
             self._add(made)
 
     def _add(self, made: Made) -> None:
@@ -207,7 +208,7 @@ class Results:
             if attempt.instance_id in self._patches
         ]
         report = run_report(ids, first, set(self._patches))
-        with _writing(self.folder):
+        with writing(self.folder):
             _replace(self.folder / PREDICTIONS, "".join(json.dumps(line) + "\n" for line in lines))
             _replace(self.folder / ATTEMPTS, "".join(attempt.model_dump_json() + "\n" for attempt in ordered))
             _replace(self.folder / REPORT, json.dumps(report, indent=4) + "\n")

@@ -38,6 +38,7 @@ def results(tmp_path: Path) -> Path:
             "message": {"text": EVIL, "tool_calls": [{"name": "bash", "arguments": {"x": EVIL}}]},
         },
         {"event": "tool_finished", "result": {"name": "bash", "status": "ok", "content": EVIL}},
+        {"event": "tool_started", "call": {"arguments": {"command": "git fetch"}}},
         {"event": "tool_finished"},
         "not an object",
     ]
@@ -74,6 +75,7 @@ def test_the_page_holds_the_run_and_nothing_that_acts(results: Path, capsys: pyt
     assert reader.addresses == []
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
     assert "default-src 'none'" in text
+    assert "tried to look the fix up in: a remote" in text
     assert "50.0% (95 % interval 9.5% to 90.5%)" in text
     assert text.count("alert(&quot;x&quot;)") >= 6, "title, reason, patch, log, task, answer, call and its result"
     assert reader.tags.count("svg") == 4
