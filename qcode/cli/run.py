@@ -39,7 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--model",
         metavar="NAME",
         help="a name of `qcode models list`, a .gguf file, scripted:FILE, or with --base-url the server's name for it "
-        "(default: $QCODE_MODEL, else the best that is pulled)",
+        "(default: $QCODE_MODEL, else the best that is pulled, else what a server on this machine has)",
     )
     model.add_argument(
         "--base-url",
