@@ -64,24 +64,31 @@ _Links = dict[str, dict[tuple[str, str], float]]
 
 
 def _links(files: Mapping[str, Tags], places: Mapping[str, list[str]], words: set[str]) -> _Links:
+    tests = {path for path in files if _TEST.search(path)}
+    worth = {name: _worth(name, len(there), words) for name, there in places.items() if len(name) > 2}
     links: _Links = {}
     for path, tags in files.items():
         mine: dict[tuple[str, str], float] = {}
         for name, count in tags.referred.items():
-            there = places.get(name, ())
-            if not there or len(there) > _COMMON or len(name) < 3:
+            weight = worth.get(name, 0.0) * math.sqrt(count)
+            if not weight:
                 continue
-            # A call says only a name: of two files that define it, either may be meant, so each counts for a quarter.
-            weight = math.sqrt(count) / len(there) ** 2
-            weight *= _NAMED if name in words else 1.0
-            # `get` or `run` is as likely the method of something else; `open_repository` is not.
-            weight *= _HIDDEN if name.startswith("_") or _PLAIN.fullmatch(name) else 1.0
-            for target in there:
-                aside = target == path or (_TEST.search(target) and not _TEST.search(path))
+            for target in places[name]:
+                aside = target == path or (target in tests and path not in tests)
                 mine[target, name] = weight * (_HIDDEN if aside else 1.0)
         if mine:
             links[path] = mine
     return links
+
+
+def _worth(name: str, places: int, words: set[str]) -> float:
+    """How much a reference to a name says that is defined in so many files; 0 for nothing."""
+    if places > _COMMON:
+        return 0.0
+    # `get` or `run` is as likely the method of something else; `open_repository` is not.
+    common = name.startswith("_") or _PLAIN.fullmatch(name)
+    # A call says only a name: of two files that define it, either may be meant, so each counts for a quarter.
+    return (_NAMED if name in words else 1.0) * (_HIDDEN if common else 1.0) / places**2
 
 
 def _start(files: Mapping[str, Tags], task: str, words: set[str]) -> dict[str, float]:
