@@ -99,6 +99,9 @@ _JSON = (
 # and again), no code fence, and no run of backticks but single ones.
 _PROSE = 'prose ::= [^<`~] | "<" "="? " " [0-9A-Za-z_(] | "`" [^<`~] | "~" [^<`~]'
 
+# Of JSON not even a brace: a model was seen to write its call there, without its wrapper, and then dots to the end.
+_PROSE_JSON = _PROSE.replace("`~]", "`~{]")
+
 # A model that thinks may do so before that.
 _THOUGHT = r'thought ::= "<think>" ([^<] | "<" [^/])* "</think>" [\n]{0,2}'
 
@@ -117,7 +120,7 @@ class _Form:
 
 _FORMS = {
     Dialect.QWEN3_CODER: _Form(
-        required=(r'root ::= reason? "<tool_call>\n"? call "</tool_call>"',),
+        required=(r'root ::= reason? "<tool_call>\n"? call "</tool_call>"', _PROSE),
         lazy=(
             r'root ::= "<tool_call>\n"? call rest?',
             r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
@@ -126,7 +129,7 @@ _FORMS = {
         shared=(_END, *_JSON),
     ),
     Dialect.HERMES: _Form(
-        required=(r'root ::= thought? reason? "<tool_call>\n" call "\n</tool_call>"', _THOUGHT),
+        required=(r'root ::= thought? reason? "<tool_call>\n" call "\n</tool_call>"', _PROSE_JSON, _THOUGHT),
         lazy=(
             r'root ::= "<tool_call>\n" call rest?',
             r'rest ::= "\n</tool_call>" ("\n<tool_call>\n" call "\n</tool_call>")* "\n"?',
@@ -162,7 +165,7 @@ def grammar(
             calls.append(f"call-{number} ::= {_call(function, texts)}")
     named = {rule: name for name, rule in texts.items()}
     calls += [line for rule, name in named.items() for line in _text(rule, name)]
-    root = (*form.required, f"reason ::= prose{{0,{reason_limit}}}", _PROSE) if required else form.lazy
+    root = (*form.required, f"reason ::= prose{{0,{reason_limit}}}") if required else form.lazy
     return Grammar("\n".join([*root, *calls, *form.shared]) + "\n", () if required else form.triggers)
 
 

@@ -24,7 +24,7 @@ _END = "</parameter>\n"
 _NOT_BEFORE_A_CALL = [*("<" + after for after in (*ascii_letters, "/", "_", "!", "|")), "```", "~~~"]
 
 # Thinking stands there too, in the dialect of JSON.
-_NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "```", "~~~"]
+_NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "{", "```", "~~~"]
 
 # What would look like the end of a value: its closing tag forgotten, or with the rest of the call behind it.
 _NOT_IN_TEXT = [

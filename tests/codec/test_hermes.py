@@ -370,4 +370,5 @@ def test_the_grammar_holds_calls_to_their_tools(text, good):
     assert FORMS[False].accepts(text) is good
     assert FORMS[True].accepts(text) is good
     assert FORMS[True].accepts(f"I do it.\n{text}") is good
+    assert not FORMS[True].accepts(f"{text.splitlines()[1]}.0\n{text}")
     assert FORMS[True].accepts(f"<think>\na < b\n</think>\n\n{text}") is good
