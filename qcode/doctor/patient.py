@@ -42,6 +42,11 @@ class Heard:
     def first_s(self) -> float:
         return self.arrivals[0] if self.arrivals else self.seconds
 
+    @property
+    def pace_s(self) -> float:
+        """Seconds between two pieces."""
+        return (self.arrivals[-1] - self.arrivals[0]) / (len(self.arrivals) - 1) if len(self.arrivals) > 1 else 0.0
+
 
 class Patient(Protocol):
     """The subject of all checks; `server` and `found` are None for the in-process engine."""
