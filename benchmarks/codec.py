@@ -1,6 +1,6 @@
 """What the codec costs: beside vLLM's streaming parser on the same token pieces, on whole texts, by a value's length.
 
-python -P benchmarks/codec.py
+python benchmarks/codec.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Proves the structural tag on vLLM's own XGrammar: what it lets through is read without a repair, and the other way.
 
-python -P benchmarks/constrained.py [--walks N]
+python benchmarks/constrained.py [--walks N]
 """
 
 import argparse

@@ -5,7 +5,7 @@ the format's rules read in it. Text is compared without the white space at its e
 a whole answer. Exits with 1 where an answer is read differently without a reason that is named, where a reason is named
 without need, or where ours is not what the rules say.
 
-python -P benchmarks/diff_vllm.py [--each N] [--seed N]
+python benchmarks/diff_vllm.py [--each N] [--seed N]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Counts, in session logs, the answers of a model with a call that can be run: strictly read, and recovered.
 
-python -P benchmarks/usable.py LOG_OR_DIRECTORY ... [--vllm]
+python benchmarks/usable.py LOG_OR_DIRECTORY ... [--vllm]
 
 An answer that was stopped on purpose counts as what it was until then. A call can be run when its tool is known and its
 arguments are those that the tool's schema asks for. Strictly read, an answer is lost when anything in it had to be
