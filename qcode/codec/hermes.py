@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qcode.codec.callobject import ARGUMENT_KEYS, CallObject
-from qcode.codec.lexer import Kind, Token
+from qcode.codec.lexer import BLANKS, Kind, Token
 from qcode.codec.loosejson import exact_object, json_object, loose_object
 from qcode.codec.output import Output
 from qcode.codec.reader import Reader, Steps, raw_of
@@ -134,7 +134,7 @@ class HermesReader:
 
     def read_bare(self) -> Steps[bool]:
         """Read an object without wrapper: True when it calls a known tool and nothing but a closing tag follows."""
-        if not (yield from self._names_tool()):
+        if not (yield from self.names_tool()):
             return False
         this = _Try()
         while True:
@@ -154,7 +154,8 @@ class HermesReader:
             self._reader.put_back(rest)
             after = yield from self._reader.blanks()
             call = self._call(raw_of(this.read) + token.raw[:end])
-            if call is None or call.name not in self._functions or after[-1].kind not in (Kind.TOOL_CLOSE, Kind.END):
+            ends = after[-1].kind in (Kind.TOOL_CLOSE, Kind.END) or (yield from self._is_call(after[-1]))
+            if call is None or call.name not in self._functions or not ends:
                 self._reader.put_back(after[len(rest) :])
                 return self._no_call(this, token, end)
             self._reader.put_back(after)
@@ -163,7 +164,16 @@ class HermesReader:
             self._finish(this, call)
             return True
 
-    def _names_tool(self) -> Steps[bool]:
+    def _is_call(self, token: Token) -> Steps[bool]:
+        """Whether one more object that names a known tool begins with this text."""
+        if token.kind is not Kind.TEXT:
+            return False
+        self._reader.put_back([Token(Kind.TEXT, token.raw.lstrip(BLANKS))])
+        found = yield from self.names_tool()
+        self._reader.tokens.popleft()
+        return found
+
+    def names_tool(self) -> Steps[bool]:
         """Whether the object that comes begins with the name of a known tool; nothing is taken."""
         read: list[Token] = []
         text = ""

@@ -132,10 +132,12 @@ class MessageReader:
         for match in _LINE_OBJECT.finditer(token.raw):
             output.content(token.raw[done : match.end() - 1])
             done = match.end() - 1
-            if not output.markdown.at_line_start or output.markdown.place is not Place.PROSE:
+            if not output.markdown.at_line_start:
                 continue
             self._reader.put_back([Token(Kind.TEXT, token.raw[done:])])
-            if (yield from self._openers.bare_object()):
+            if output.markdown.place is not Place.PROSE:
+                output.fenced = (yield from self._openers.names_tool()) or output.fenced
+            elif (yield from self._openers.bare_object()):
                 return
             first = yield from self._reader.next()
             output.content("{")

@@ -100,6 +100,10 @@ class Openers:
             self.tried = self.tried or self._output.markdown.at_line_start
             self._output.content(header.raw)
 
+    def names_tool(self) -> Steps[bool]:
+        """Whether the JSON object that comes begins with the name of a known tool; nothing is taken."""
+        return self._hermes.names_tool()
+
     def bare_object(self) -> Steps[bool]:
         """At a brace outside of code: True when a call in JSON without its opener began there, and was read."""
         if not (yield from self._hermes.read_bare()):

@@ -78,6 +78,7 @@ CASES = {
     ),
     "missing opener": (f"{LS}\n</tool_call>", ONE, "", [Recovery.MISSING_OPENER]),
     "missing wrapper": (f"So:\n{LS}", ONE, "So:\n", [Recovery.MISSING_OPENER]),
+    "missing wrappers": (f"{LS}\n{LS}\n", ONE * 2, "", [Recovery.MISSING_OPENER] * 2),
     "missing closer": (f"<tool_call>\n{LS}", ONE, "", [Recovery.MISSING_CLOSER]),
     "missing closer, then another": (f"<tool_call>\n{LS}\n{CALL}", ONE * 2, "", [Recovery.MISSING_CLOSER]),
     "doubled opener": (f"<tool_call>\n{CALL}", ONE, "", [Recovery.DOUBLED_TAG]),
@@ -225,6 +226,14 @@ def test_what_cannot_be_read_stays_text_and_is_told_in_one_line(text):
     assert problem.kind is ProblemKind.MISFORMED
     assert "write" in problem.text
     assert "\n" not in problem.text
+
+
+@pytest.mark.parametrize("text", [f"```json\n{LS}\n```", f"So:\n```\n{LS}\n```\n", f"```xml\n{CALL}\n```"])
+def test_a_call_in_a_fence_at_the_end_is_told(text):
+    parsed = read(text)
+    assert (parsed.tool_calls, parsed.content) == ((), text)
+    assert [problem.kind for problem in parsed.problems] == [ProblemKind.FENCED]
+    assert read(f"{text}\nSo it looks.").problems == ()
 
 
 def test_a_broken_call_does_not_hide_the_next_one():
