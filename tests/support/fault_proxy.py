@@ -89,7 +89,9 @@ class FaultProxy:
                     writer.write(data)
                     await writer.drain()
             if held:
-                writer.write(_without_calls(bytes(held)) if self._fault == "swallow" else bytes(held))
+                streamed = b"text/event-stream" in held.partition(b"\r\n\r\n")[0]
+                swallowed = self._fault == "swallow" and streamed
+                writer.write(_without_calls(bytes(held)) if swallowed else bytes(held))
                 await writer.drain()
 
         pumping = asyncio.ensure_future(pump())
