@@ -9,7 +9,6 @@ from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.solve import Outcome, Solve
 from qcode.app.wiring import SCRIPTED, Model, RunOptions, choose_model
-from qcode.config.paths import cache_dir
 from qcode.errors import BackendError
 from qcode.events import AssistantDone, Event, ToolFinished
 from qcode.models.store import resolve
