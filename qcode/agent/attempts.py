@@ -5,21 +5,27 @@ conversation is taken back to the last point where all was well, and the model t
 evaluated.
 """
 
+from qcode.model import Sampling
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 
 
+_BOLDER, _BOLDEST = 0.15, 1.2
+"""How much the temperature rises with each failed attempt, and to what at most."""
+
+
 class Attempts:
-    """How far the history is in order, and whether what follows has failed."""
+    """How far the history is in order, and what of that which follows has failed."""
 
     def __init__(self) -> None:
         self.kept = 0
         """Messages of the history that stay."""
         self._failed = False
+        self._failures = 0
 
     def settle(self, length: int) -> None:
         """All is well with the history as it is, of this many messages."""
-        self.kept, self._failed = length, False
+        self.kept, self._failed, self._failures = length, False, 0
 
     def note(self, effect: Effect, result: ToolResult, length: int) -> None:
         """Take in the result of a call, after which the history has `length` messages."""
@@ -37,4 +43,12 @@ class Attempts:
     def over(self) -> bool:
         """Whether to go back now; True once for what failed."""
         failed, self._failed = self._failed, False
+        self._failures += failed
         return failed
+
+    def bolder(self, sampling: Sampling) -> Sampling:
+        """Hotter with each failure: from the same prompt, a model that is sure of a wrong answer gives it again."""
+        if not self._failures or sampling.temperature is None:
+            return sampling
+        hotter = min(sampling.temperature + _BOLDER * self._failures, max(_BOLDEST, sampling.temperature))
+        return sampling.model_copy(update={"temperature": round(hotter, 2)})

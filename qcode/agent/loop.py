@@ -164,7 +164,7 @@ class Agent:
 
     async def _ask(self, budget: Budget, emit: Emit, *, withheld: frozenset[str]) -> Assistant:
         left = budget.tokens_left
-        sampling = self._sampling
+        sampling = self._attempts.bolder(self._sampling) if self._profile.goes_back else self._sampling
         if left is not None:
             sampling = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, left)})
         precheck = Precheck(self._toolset, self._sandbox)

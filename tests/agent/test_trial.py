@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from qcode.agent.attempts import Attempts
 from qcode.agent.examples import Example, examples_in_file, examples_in_task
 from qcode.agent.trial import Trial
 from qcode.messages import ToolCall
+from qcode.model import Sampling
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.protocol import Sandbox
 from qcode_sandbox.specs import HostSpec, Source
@@ -94,3 +96,17 @@ async def test_without_an_example_that_fails_changes_stay_as_they_are(tmp_path: 
         result = await opened(sandbox, "return a + b", "return a - b", trial)
         assert result.status is Status.OK and "example" not in result.content
         assert b"return a - b" in await sandbox.read("pkg/geo.py")
+
+
+def test_each_failed_attempt_makes_the_next_one_bolder_up_to_a_limit() -> None:
+    attempts, sampling = Attempts(), Sampling(temperature=0.7)
+    failed = ToolResult(call_id="1", name="rewrite", status=Status.ERROR, content="")
+    seen = [attempts.bolder(sampling).temperature]
+    for _ in range(4):
+        attempts.note(Effect.WRITE, failed, 3)
+        assert attempts.over() and not attempts.over()
+        seen.append(attempts.bolder(sampling).temperature)
+    assert seen == [0.7, 0.85, 1.0, 1.15, 1.2]
+    attempts.note(Effect.WRITE, failed.model_copy(update={"status": Status.OK}), 3)
+    assert (attempts.kept, attempts.bolder(sampling)) == (3, sampling)
+    assert attempts.bolder(Sampling()) == Sampling()
