@@ -19,9 +19,15 @@ _OPENER = "<tool_call>\n"
 _CLOSER = "</function>\n</tool_call>"
 _END = "</parameter>\n"
 
-# What would begin a call in another form, hide it in a code fence, or close what is not open: no tag of any name, then.
-# A call's own opener is no text either: where the text may end, it ends there.
-_NOT_BEFORE_A_CALL = [*("<" + after for after in (*ascii_letters, "/", "_", "!", "|")), "```", "~~~"]
+# What would begin a call in another form, hide it in a code fence, or close what is not open. A model that may not
+# write "<function=" was seen to write "< function=" instead: so there is no tag of any name, and no "<" but one that
+# compares with a number. A call's own opener is no text either: where the text may end, it ends there.
+_NOT_BEFORE_A_CALL = [
+    *(before + after for before in ("<", "< ") for after in (*ascii_letters, *"/_!|<>(\"'`\n\t")),
+    "<  ",
+    "```",
+    "~~~",
+]
 
 # Thinking stands there too, in the dialect of JSON.
 _NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "{", "```", "~~~"]
