@@ -9,7 +9,6 @@ from qcode.model import Sampling
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 
-
 _BOLDER, _BOLDEST = 0.15, 1.2
 """How much the temperature rises with each failed attempt, and to what at most."""
 
