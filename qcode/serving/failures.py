@@ -23,11 +23,14 @@ _FITS = re.compile(r"estimated maximum model length is (\d+)")
 _FINAL = re.compile(
     r"unrecognized arguments|invalid choice|the following arguments are required|No module named|is not installed"
     r"|Repository Not Found|RepositoryNotFound|LocalEntryNotFound|GatedRepo|is not a local folder"
-    r"|address already in use|couldn't bind|failed to load model|Unsupported|not supported"
+    r"|address already in use|couldn't bind|failed to load model"
     r"|does not recognize this architecture|less than desired GPU memory utilization"
 )
 _TELLING = re.compile(r"\b(?:\w*Error|\w*Exception|error)\b\s*:|\b[EF] \S*:|\bERROR\b")
-_NOISE = re.compile(r"^Traceback|^\s+File |^\s+raise |^\s*\^+$|See root cause above|Engine core initialization failed")
+_NOISE = re.compile(
+    r"^Traceback|^\s+File |^\s+raise |^\s*\^+$|See root cause above|Engine core initialization failed|EngineDeadError"
+    r"|See stack trace|UserWarning|warnings\.warn"
+)
 
 
 class Kind(StrEnum):
@@ -58,7 +61,9 @@ def ending(code: int, log: str, *, killed_for_memory: bool = False) -> Ending:
         return Ending(Kind.CRASH, how)
     line = _telling_line(log)
     words = f"{how}: {_shown(line)}" if line else how
-    return Ending(Kind.FINAL if _FINAL.search(log) else Kind.CRASH, words)
+    # Only its last words count: warnings on the way use the same ones.
+    last = "\n".join(log.splitlines()[-15:])
+    return Ending(Kind.FINAL if _FINAL.search(last) else Kind.CRASH, words)
 
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
@@ -72,16 +77,19 @@ def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
 
 def _telling_line(log: str) -> str:
     """The last line that names an error, else the last line."""
-    lines = [line for line in log.splitlines() if line.strip() and not _NOISE.search(line)]
-    return next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1] if lines else "")
+    lines = [line for line in log.splitlines() if line.strip() and not _NOISE.search(_bare(line))]
+    return next((line for line in reversed(lines) if _TELLING.search(_bare(line))), lines[-1] if lines else "")
 
 
 def _shown(line: str) -> str:
-    # What loggers put in front of their words: process, time, file.
+    return one_line(_bare(line))
+
+
+def _bare(line: str) -> str:
+    """Without what loggers put in front of their words: process, time, file."""
     bare = re.sub(r"^\(?[\w ]*pid=\d+\)\s*", "", line)
-    bare = re.sub(r"^(?:ERROR|INFO|WARNING)\s+[\d-]+\s+[\d:]+\s+\[[^\]]*\]\s*", "", bare)
-    bare = re.sub(r"^[\d.]+ [EWF] (?:\S+\s+)?\S+: ", "", bare)
-    return one_line(bare)
+    bare = re.sub(r"^(?:ERROR|INFO|WARNING)\s+[\d-]+\s+[\d:]+\s+\[[^\]]*\] ?", "", bare)
+    return re.sub(r"^[\d.]+ [EWF] (?:\S+\s+)?\S+: ", "", bare)
 
 
 def _exit_words(code: int) -> str:

@@ -32,8 +32,8 @@ TOYS = {
             "shared_expert_intermediate_size": 128,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
-            "linear_key_head_dim": 32,
-            "linear_value_head_dim": 32,
+            "linear_key_head_dim": 128,
+            "linear_value_head_dim": 128,
         },
     ),
 }
