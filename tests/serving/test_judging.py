@@ -18,7 +18,7 @@ INFO 11-22 09:00:00 [gpu_model_runner.py:5150] Model loading took 56.9 GiB memor
 WORKER = """\
 (Worker pid=24766) ERROR 11-22 10:40:05 [multiproc_executor.py:1063] RuntimeError: Unexpected head dim size, 32
 (EngineCore pid=168) ERROR 11-22 10:40:05 [core.py:1512]     raise RuntimeError(
-(EngineCore pid=168) ERROR 11-22 10:40:05 [core.py:1512] RuntimeError: Worker failed with error 'Unexpected head dim size'
+(EngineCore pid=168) ERROR 11-22 10:40:05 [core.py:1512] RuntimeError: Worker failed with 'Unexpected head dim size'
 (APIServer pid=44) ERROR 11-22 10:40:05 [async_llm.py:906]     outputs = await engine_core.get_output_async()
 (APIServer pid=44) ERROR 11-22 10:40:05 [async_llm.py:906] vllm.v1.engine.exceptions.EngineDeadError: EngineCore \
 encountered an issue. See stack trace (above) for the root cause.
@@ -37,7 +37,7 @@ error: failed to create context
     [
         (1, VLLM_CACHE, Kind.MEMORY, "larger than the available KV cache memory", 100480),
         (1, TORCH, Kind.MEMORY, "torch.OutOfMemoryError: CUDA out of memory", None),
-        (0, WORKER, Kind.CRASH, "RuntimeError: Worker failed with error 'Unexpected head dim size'", None),
+        (0, WORKER, Kind.CRASH, "RuntimeError: Worker failed with 'Unexpected head dim size'", None),
         (1, LLAMA, Kind.MEMORY, "failed to allocate buffer for kv cache", None),
         (-9, "INFO all is well\n", Kind.CRASH, "it was killed by SIGKILL", None),
         (-11, "", Kind.CRASH, "it was killed by SIGSEGV", None),
