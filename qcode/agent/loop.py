@@ -36,7 +36,7 @@ from qcode.session.fold import cancelled, final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.result import Status, ToolResult
-from qcode_tools.spec import Effect, ToolContext
+from qcode_tools.spec import ToolContext
 from qcode_tools.toolset import Toolset
 
 Emit = Callable[[Event], None]
@@ -235,11 +235,9 @@ class Agent:
         """Tools that make no sense now: ending without a change, or anything but one where the code was shown."""
         if not check.withhold():
             return frozenset()
-        only_edits = not check.changed and self._quotes.any
         specs = self._toolset.specs
-        return frozenset(
-            spec.name for spec in specs if spec.ends_turn or (only_edits and spec.effect is not Effect.WRITE)
-        )
+        ends = frozenset(spec.name for spec in specs if spec.ends_turn)
+        return ends if check.changed else ends | self._quotes.instead(specs)
 
     def _reminder(self, answer: Assistant) -> str | None:
         """What an answer without a call needs, unless it is a plain last word."""

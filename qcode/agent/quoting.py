@@ -12,7 +12,9 @@ from textwrap import dedent
 from qcode.messages import ToolCall
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
+from qcode_tools.parsing.languages import language_of
 from qcode_tools.result import Status, ToolResult
+from qcode_tools.spec import Effect, ToolSpec
 
 MAX_LINES = 300
 """Above it the model is left free: a grammar of thousands of lines costs more than it gives."""
@@ -48,10 +50,15 @@ class Quotes:
         self._prose = _ABOUT_WORDS.search(task) is not None
         self._paths.update(dict.fromkeys(paths))
 
-    @property
-    def any(self) -> bool:
-        """Whether a file was shown."""
-        return bool(self._paths)
+    def instead(self, tools: Iterable[ToolSpec]) -> frozenset[str]:
+        """What makes no sense as a first change, the code having been shown: all but an edit, and where there are
+        functions to write anew, all but that."""
+        if not self._paths:
+            return frozenset()
+        known = {spec.name: spec for spec in tools}
+        if _REWRITE in known and any(language_of(path) for path in self._paths):
+            return frozenset(known.keys() - {_REWRITE})
+        return frozenset(name for name, spec in known.items() if spec.effect is not Effect.WRITE)
 
     def note(self, call: ToolCall, result: ToolResult) -> None:
         """Take in a call that showed or changed a file, or was to change it."""

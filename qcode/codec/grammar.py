@@ -77,7 +77,8 @@ def _text(rule: str, name: str) -> list[str]:
     )
     if fenced:
         inside = f"{rule}-fenced"
-        lines += text_without(inside, start="\n", end="\n```", after_end="\n", final=closing)
+        over = {"\n```": closing}
+        lines += text_without(inside, start="\n", end="</parameter>", after_end=" \n", final="\n", ending=over)
         lines.insert(0, f'{rule} ::= "```" [a-z]{{0,12}} "\\n" {inside} | {value}')
     return lines
 
