@@ -1,12 +1,11 @@
 """The backend against llama.cpp's own server with a real model, on a port of the loopback interface."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from llama_server import llama_server as serving
 
 from qcode.backends.openai_compat import OpenAIBackend
 from qcode.backends.retry import RetryPolicy
@@ -20,47 +19,6 @@ from qcode_tools.spec import Effect, ToolSpec
 pytestmark = pytest.mark.model
 
 CONTEXT = 1024
-SERVER = """
-import sys, xllamacpp
-p = xllamacpp.CommonParams()
-p.model.path, p.n_ctx, p.n_parallel = sys.argv[1], int(sys.argv[2]), 1
-p.chat_template, p.use_jinja, p.force_pure_content_parser = sys.argv[3], True, sys.argv[4] == "text"
-p.hostnames, p.port = ["127.0.0.1"], 0
-# One thread: two that wait for each other crawl where other tests want the processor too.
-p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
-p.n_gpu_layers, p.warmup, p.verbosity, p.offline, p.ui = 0, False, 1, True, False
-server = xllamacpp.Server(p)
-print("address", server.listening_address, flush=True)
-sys.stdin.read()
-"""
-# The calls of Qwen3-Coder's template, which llama.cpp's parser knows; the small model's own template has another form.
-TEMPLATE = """
-{%- for message in messages %}
-    {{- '<|im_start|>' + ('user' if message.role == 'tool' else message.role) + '\\n' }}
-    {%- if message.role == 'tool' %}
-        {{- '<tool_response>\\n' + message.content + '\\n</tool_response>' }}
-    {%- elif message.content %}
-        {{- message.content }}
-    {%- endif %}
-    {%- if loop.first and tools %}
-        {{- '\\n\\nFunctions:' }}
-        {%- for tool in tools %}
-            {{- '\\n' + tool.function | tojson }}
-        {%- endfor %}
-    {%- endif %}
-    {%- for call in message.tool_calls or [] %}
-        {{- '<tool_call>\\n<function=' + call.function.name + '>\\n' }}
-        {%- for name, value in call.function.arguments.items() %}
-            {{- '<parameter=' + name + '>\\n' + value | string + '\\n</parameter>\\n' }}
-        {%- endfor %}
-        {{- '</function>\\n</tool_call>' }}
-    {%- endfor %}
-    {{- '<|im_end|>\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-{%- endif %}
-"""
 ONCE = RetryPolicy(waits_s=())
 BASH = ToolSpec(
     "bash",
@@ -93,21 +51,8 @@ def llama_server(
 ) -> Iterator[str]:
     """The base URL of a server that parses the calls itself, then of one that leaves them in the text."""
     folder = tmp_path_factory.mktemp("llama_server")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", SERVER, str(small_model), str(CONTEXT), TEMPLATE, request.param],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=folder,
-            text=True,
-        )
-    assert process.stdout is not None
-    address = next((line.split()[1] for line in process.stdout if line.startswith("address ")), None)
-    assert address is not None, (folder / "log").read_text(errors="replace")
-    yield f"{address}/v1"
-    process.kill()
-    process.communicate()
+    with serving(small_model, folder, context=CONTEXT, parses=request.param == "parsed") as url:
+        yield url
 
 
 async def test_a_call_of_a_real_model_and_what_its_server_tells(llama_server: str) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from qcode.codec.loosejson import characters
 from qcode.codec.schema import properties, typed, types_of
 from qcode.codec.types import Function
 
@@ -42,15 +43,6 @@ def as_declared(arguments: dict[str, Any], function: Function) -> dict[str, Any]
         return typed(value, declared[name], root)
 
     return {name: value_of(name, value) for name, value in arguments.items()}
-
-
-def characters(text: str) -> str:
-    """The text with surrogate pairs joined and lone halves, which JSON can hold but no file can, replaced."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _with_whole_characters(value: Any) -> Any:

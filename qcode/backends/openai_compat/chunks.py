@@ -13,9 +13,10 @@ from typing import Any
 
 from qcode.backends.answer import Answer
 from qcode.backends.openai_compat import faults
-from qcode.backends.openai_compat.arguments import BadArguments, as_declared, characters, decoded
+from qcode.backends.openai_compat.arguments import BadArguments, as_declared, decoded
 from qcode.backends.speech import Speech
 from qcode.codec import ParsedCall
+from qcode.codec.loosejson import characters
 from qcode.codec.members import Members
 from qcode.codec.schema import functions
 from qcode.errors import Refused, Unavailable
