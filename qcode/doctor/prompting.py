@@ -43,9 +43,7 @@ async def template(patient: Patient) -> Result:
             return Result(name, Verdict.SKIP, "taken; the server does not count tokens, so what it reads is not known")
         seen[part] = lengths[1] - lengths[0]
         if seen[part] < least:
-            return Result(
-                name, Verdict.FAIL, f"{part} does not reach the model: the prompt grew by {seen[part]} tokens", fix
-            )
+            return Result(name, Verdict.FAIL, f"{part}: not in the prompt, which grew by {seen[part]} tokens", fix)
     return Result(name, Verdict.PASS, "system, tools and results are all in the prompt", "", seen)
 
 

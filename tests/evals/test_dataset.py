@@ -110,7 +110,7 @@ def test_json_as_a_list_or_by_name(tmp_path: Path) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     from pyarrow import parquet
 
     path = tmp_path / "data.parquet"
