@@ -4,6 +4,7 @@ import re
 
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
+from qcode_tools.parsing.languages import language_of
 
 MAX_FILES = 3
 MAX_CHARACTERS = 12_000
@@ -32,5 +33,5 @@ async def with_mentions(text: str, sandbox: Sandbox) -> tuple[str, list[str]]:
             continue
         if content.strip() and len(content) <= MAX_CHARACTERS:
             fence = "```" if "```" not in content else "~~~~"
-            shown[path] = f"This is {path}:\n{fence}\n{content.rstrip()}\n{fence}"
+            shown[path] = f"This is {path}:\n{fence}{language_of(path) or ''}\n{content.rstrip()}\n{fence}"
     return "\n\n".join([text, *shown.values()]), list(shown)

@@ -60,7 +60,7 @@ def _text(rule: str, name: str) -> list[str]:
 
     Small models close `name` with a tag of that name, and fence what is called code. Kept from it they were seen to
     write junk, so they may where no file is likely to have such a line; the closing tag then comes by itself, and the
-    tool leaves theirs out.
+    tool leaves theirs out. A fence names its language: after a bare one the 1.5B model wrote "obj['new_code']".
     """
     closing = "\n</parameter>\n"
     ending = {f"\n</{name}>": closing} if "_" in name else {}
@@ -79,7 +79,7 @@ def _text(rule: str, name: str) -> list[str]:
         inside = f"{rule}-fenced"
         over = {"\n```": closing}
         lines += text_without(inside, start="\n", end="</parameter>", after_end=" \n", final="\n", ending=over)
-        lines.insert(0, f'{rule} ::= "```" [a-z]{{0,12}} "\\n" {inside} | {value}')
+        lines.insert(0, f'{rule} ::= "```" [a-z]{{1,12}} "\\n" {inside} | {value}')
     return lines
 
 

@@ -137,7 +137,7 @@ async def test_a_small_model_is_shown_what_the_task_names_and_told_what_comes_ne
         change, call("bash", command="false"), FINISH, toolset="small", task="add() in calc.py and gone.py subtracts"
     )
     (task,) = texts(events, TurnStarted)
-    assert "This is calc.py:\n```\ndef add(a, b):" in task
+    assert "This is calc.py:\n```python\ndef add(a, b):" in task
     assert "gone.py:" not in task
     results = [event.result.content for event in events if isinstance(event, ToolFinished)]
     assert results[0].endswith(PROFILES["small"].hints.after_change)

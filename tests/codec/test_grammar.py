@@ -235,6 +235,7 @@ def test_code_may_be_fenced_or_closed_by_its_own_tag_and_then_the_call_ends() ->
     assert not rules.accepts(f"{head}a\n</new_code>\nb{tail}")
     assert rules.accepts(f"{head}```python\na\n\nb = `c`\n```{tail}")
     assert not rules.accepts(f"{head}```python\na\n```\nThat was it.{tail}")
-    assert not rules.accepts(f"{head}```\na\n```python\nb\n```{tail}")
+    assert not rules.accepts(f"{head}```python\na\n```python\nb\n```{tail}")
+    assert not rules.accepts(f"{head}```\na\n```{tail}")
     assert not rules.accepts(f"{head}a\n```\nb{tail}")
     assert rules.accepts(f"<function=t>\n<parameter=text>\n<a>\n</text>{tail}")
