@@ -36,7 +36,7 @@ from qcode.session.fold import cancelled, final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.result import Status, ToolResult
-from qcode_tools.spec import ToolContext
+from qcode_tools.spec import Effect, ToolContext
 from qcode_tools.toolset import Toolset
 
 Emit = Callable[[Event], None]
@@ -232,12 +232,14 @@ class Agent:
         return Reason.LOOP if times >= LIMIT else None
 
     def _withheld(self, check: FinishCheck) -> frozenset[str]:
-        """Tools that make no sense now: ending without a change, or anything but one where the code was shown."""
+        """Tools that make no sense now: ending, but also anything but a change where the code was shown, and after a
+        change another one before it was tried."""
         if not check.withhold():
             return frozenset()
         specs = self._toolset.specs
+        edits = frozenset(spec.name for spec in specs if spec.effect is Effect.WRITE)
         ends = frozenset(spec.name for spec in specs if spec.ends_turn)
-        return ends if check.changed else ends | self._quotes.instead(specs)
+        return ends | (edits if check.changed else self._quotes.instead(specs))
 
     def _reminder(self, answer: Assistant) -> str | None:
         """What an answer without a call needs, unless it is a plain last word."""
