@@ -85,7 +85,7 @@ eval-gold: setup $(VENV)/dev.stamp
 
 eval-quixbugs: setup $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
-	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 1 --max-turns 3 --max-seconds 600 --out $(OUT)/quixbugs
+	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 1 --max-turns 8 --max-seconds 600 --out $(OUT)/quixbugs
 
 eval-controls: setup $(VENV)/dev.stamp
 	for set in instances quixbugs; do for agent in gold empty; do \
