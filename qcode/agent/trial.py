@@ -13,6 +13,7 @@ from qcode.agent.examples import MOST, Example, examples_in_file, examples_in_ta
 from qcode.messages import ToolCall
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
+from qcode_tools.clean import visible
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 
@@ -141,7 +142,8 @@ class Trial:
                 Tried(example, str(got), bool(right))
                 for example, (got, right) in zip(self._examples, answers, strict=True)
             ]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
+            # The code that was tried runs in the same process and can write there what it likes.
             return []
 
 
@@ -163,7 +165,7 @@ def _cut(text: str) -> str:
 
 def _with(result: ToolResult, words: str, *, solved: bool) -> ToolResult:
     extra = {**result.extra, "tried": True, "solved": solved}
-    return result.model_copy(update={"content": f"{result.content}\n\n{words}", "extra": extra})
+    return result.model_copy(update={"content": f"{result.content}\n\n{visible(words)}", "extra": extra})
 
 
 async def _bytes(sandbox: Sandbox, path: str) -> bytes | None:

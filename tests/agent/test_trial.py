@@ -88,6 +88,20 @@ async def test_a_change_that_helps_nothing_is_taken_back_and_one_that_solves_it_
         assert b"return a * b" in await sandbox.read("pkg/geo.py")
 
 
+async def test_what_the_tried_code_says_is_data(tmp_path: Path) -> None:
+    nested = 'import os; os.write(3, b"[" * 200_000); os._exit(0)'
+    async with open_sandbox(HostSpec(source=source(tmp_path))) as sandbox:
+        trial = Trial()
+        await trial.prepare(TASK, ["pkg/geo.py"], sandbox)
+        coloured = await opened(sandbox, "return a + b", "return '\\x1b[31m\\u202e' + chr(27) * 0", trial)
+        assert coloured.status is Status.ERROR
+        assert not {"\x1b", "\u202e"} & set(coloured.content)
+        raised = await opened(sandbox, "return a + b", "raise ValueError(chr(27) + ']52;c;x')", trial)
+        assert "\x1b" not in raised.content and "should give 6" in raised.content
+        broken = await opened(sandbox, "return a + b", nested, trial)
+        assert broken.status is Status.OK and "should give" not in broken.content
+
+
 @pytest.mark.parametrize("task", ["area in pkg/geo.py is wrong", TASK.replace("`6`", "`5`"), ">>> area(2, 3)\n5\n"])
 async def test_without_an_example_that_fails_changes_stay_as_they_are(tmp_path: Path, task: str) -> None:
     async with open_sandbox(HostSpec(source=source(tmp_path))) as sandbox:
