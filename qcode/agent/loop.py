@@ -8,10 +8,10 @@ from functools import partial
 
 from qcode.agent.approval import Approver
 from qcode.agent.asides import Asides
-from qcode.agent.attempts import Attempts
 from qcode.agent.changes import Watch
 from qcode.agent.compaction import Compaction
 from qcode.agent.finish import FinishCheck, reminder
+from qcode.agent.known import Known
 from qcode.agent.limits import Budget, Limits
 from qcode.agent.listening import listen
 from qcode.agent.mentions import named_paths, with_mentions
@@ -21,6 +21,7 @@ from qcode.agent.profile import Profile
 from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
 from qcode.agent.trial import Trial
+from qcode.agent.withholding import withheld
 from qcode.deltas import ModelChanged
 from qcode.errors import ContextOverflow, QcodeError
 from qcode.events import (
@@ -29,24 +30,21 @@ from qcode.events import (
     Compacted,
     CompactionCause,
     Event,
-    Feedback,
     Reason,
-    Steered,
     StepStarted,
     ToolFinished,
     ToolOutput,
     ToolStarted,
     TurnFinished,
     TurnStarted,
-    WentBack,
 )
-from qcode.messages import Assistant, Message, Stop, Tool, ToolCall, User
+from qcode.messages import Assistant, Message, Stop, ToolCall
 from qcode.model import Backend, Request, Sampling
 from qcode.policy.policy import Policy
-from qcode.session.fold import cancelled, final_text, unanswered
+from qcode.session.fold import final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
-from qcode_tools.result import Status, ToolResult
+from qcode_tools.result import Status
 from qcode_tools.spec import Effect, ToolContext
 from qcode_tools.toolset import Toolset
 
@@ -86,19 +84,23 @@ class Agent:
         self._system = profile.system
         self._limits = limits
         self._sampling = sampling
-        self.history: list[Message] = list(history)
+        self._known = Known(history, goes_back=profile.goes_back)
         self._quotes = Quotes()
         self._foreseen: dict[str, Foreseen] = {}
         self._permission = Permission(toolset, sandbox, policy=policy, approver=approver)
         self._trial = Trial()
         self._watch = watch
         self.asides = asides if asides is not None else Asides()
-        self._attempts = Attempts()
         self._compaction = Compaction(
             backend, share=compact_at, changes=lambda call: toolset.effect(call.name, call.arguments) is Effect.WRITE
         )
         self._aborted: QcodeError | SandboxError | None = None
         self._task = ""
+
+    @property
+    def history(self) -> list[Message]:
+        """What the model knows, for reading and for putting something else in its place."""
+        return self._known.messages
 
     def abort(self, turn: "asyncio.Task[TurnFinished] | asyncio.Task[None]", error: QcodeError | SandboxError) -> None:
         """End the running turn with this error: what it needs has failed elsewhere."""
@@ -114,7 +116,7 @@ class Agent:
         self._aborted = None
 
         def end(reason: Reason, error: BaseException | None = None) -> TurnFinished:
-            self._close_calls()
+            self._known.close_calls()
             finished = TurnFinished(
                 reason=reason,
                 text=final_text(self.history),
@@ -162,8 +164,7 @@ class Agent:
         if done is not None:
             if budget is not None:
                 budget.usage += done.usage
-            self.history[:] = done.history
-            self._attempts.settle(len(self.history))
+            self._known.shortened(done.history)
         return done
 
     def forget_counts(self) -> None:
@@ -177,7 +178,7 @@ class Agent:
         )
 
     async def _begin(self, said: str, emit: Emit, preface: str) -> None:
-        self._hear(emit)
+        self._known.hear(self.asides, emit)
         self._task = text = said
         if self._profile.mentions:
             sandbox = await self._sandbox()
@@ -186,8 +187,7 @@ class Agent:
             self._quotes.begin(said, shown)
         text = _joined(text, self._profile.hints.opening)
         text = _joined(preface, text) if preface else text
-        self.history.append(User(text=text))
-        self._attempts.settle(len(self.history))
+        self._known.said(text)
         emit(TurnStarted(text=text, said=said if text != said else ""))
 
     async def _steps(self, budget: Budget, emit: Emit) -> Reason:
@@ -195,17 +195,17 @@ class Agent:
         while True:
             if (limit := budget.reached()) is not None:
                 return limit
-            self._hear(emit)
+            self._known.hear(self.asides, emit)
             budget.steps += 1
             emit(StepStarted(step=budget.steps))
             if await self._compaction.due(self._request):
                 await self.compact(emit, CompactionCause.SHARE, budget=budget)
             try:
-                answer = await self._ask(budget, emit, withheld=self._withheld(check))
+                answer = await self._ask(budget, emit, withheld=withheld(check, self._quotes, self._toolset.specs))
             except ContextOverflow:
                 if not await self.compact(emit, CompactionCause.OVERFLOW, budget=budget):
                     raise
-                answer = await self._ask(budget, emit, withheld=self._withheld(check))
+                answer = await self._ask(budget, emit, withheld=withheld(check, self._quotes, self._toolset.specs))
             if not answer.tool_calls:
                 if self.asides:
                     continue
@@ -216,24 +216,24 @@ class Agent:
                 if silent > PATIENCE:
                     return Reason.NO_PROGRESS
                 if answer.stop is Stop.LENGTH:
-                    self._attempts.broken()
-                self._go_back(emit)
-                self._feedback(words, "no_call", emit)
+                    self._known.attempts.broken()
+                self._known.go_back(emit)
+                self._known.feedback(words, "no_call", emit)
                 continue
             silent = 0
             for call in answer.tool_calls:
                 reason = await self._act(call, emit, repetition=repetition, check=check)
                 if reason is Reason.FINISHED and self.asides:
-                    self._close_calls()
+                    self._known.close_calls()
                     break
                 if reason is not None:
                     return reason
-            if not self._go_back(emit) and answer.problems:
-                self._feedback("\n".join(answer.problems), "malformed", emit)
+            if not self._known.go_back(emit) and answer.problems:
+                self._known.feedback("\n".join(answer.problems), "malformed", emit)
 
     async def _ask(self, budget: Budget, emit: Emit, *, withheld: frozenset[str]) -> Assistant:
         left = budget.tokens_left
-        sampling = self._attempts.bolder(self._sampling) if self._profile.goes_back else self._sampling
+        sampling = self._known.attempts.bolder(self._sampling) if self._profile.goes_back else self._sampling
         if left is not None:
             sampling = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, left)})
         precheck = Precheck(self._toolset, self._sandbox, denied=self._permission.foreseen)
@@ -248,7 +248,7 @@ class Agent:
 
         def keep(done: AssistantDone) -> None:
             budget.usage += done.message.usage
-            self.history.append(done.message)
+            self._known.answered(done.message)
             emit(done)
 
         def tell(event: Event) -> None:
@@ -267,8 +267,9 @@ class Agent:
         spec = self._toolset.spec(call.name)
         ends = spec is not None and spec.ends_turn
         effect = self._toolset.effect(call.name, call.arguments)
-        result = self._objection(call, check.objection() if ends else None)
-        result = result or await self._permission.refusal(call, emit)
+        objection = check.objection() if ends else None
+        foreseen = self._foreseen.pop(call.id, None) or (Foreseen(objection) if objection is not None else None)
+        result = foreseen.answer(call) if foreseen is not None else await self._permission.refusal(call, emit)
         emit(ToolStarted(call=call))
         started = time.monotonic()
         if result is None:
@@ -286,53 +287,11 @@ class Agent:
         words = NUDGE if times == LIMIT - 1 else self._profile.hints.after(effect, result)
         words = "" if ends else words
         result = result.model_copy(update={"content": _joined(result.content, words)})
-        self.history.append(Tool(result=result))
-        self._attempts.note(effect, result, len(self.history))
+        self._known.happened(effect, result)
         emit(ToolFinished(result=result, seconds=round(time.monotonic() - started, 3)))
         if ends and result.status is Status.OK:
             return Reason.FINISHED
         return Reason.LOOP if times >= LIMIT else None
-
-    def _objection(self, call: ToolCall, words: str | None) -> ToolResult | None:
-        """The answer to a call that was seen to fail while it was written, or that `words` speak against."""
-        foreseen = self._foreseen.pop(call.id, None) or (Foreseen(words) if words is not None else None)
-        if foreseen is None:
-            return None
-        return ToolResult(call_id=call.id, name=call.name, status=foreseen.status, content=foreseen.words)
-
-    def _withheld(self, check: FinishCheck) -> frozenset[str]:
-        """Tools that make no sense now: ending, but also anything but a change where the code was shown, and after a
-        change another one before it was tried."""
-        if not check.withhold():
-            return frozenset()
-        specs = self._toolset.specs
-        edits = frozenset(spec.name for spec in specs if spec.effect is Effect.WRITE)
-        ends = frozenset(spec.name for spec in specs if spec.ends_turn)
-        return ends | (edits if check.changed else self._quotes.instead(specs))
-
-    def _feedback(self, words: str, cause: str, emit: Emit) -> None:
-        self.history.append(User(text=words))
-        emit(Feedback(text=words, cause=cause))
-
-    def _go_back(self, emit: Emit) -> bool:
-        """Forget what led to a failed change, if the profile wants that and there was one."""
-        if not self._attempts.over() or not self._profile.goes_back:
-            return False
-        del self.history[self._attempts.kept :]
-        emit(WentBack(kept=self._attempts.kept))
-        return True
-
-    def _hear(self, emit: Emit) -> None:
-        """Take in what the user said meanwhile; it stays, whatever the model forgets of its own."""
-        while self.asides:
-            aside = self.asides.take()
-            self.history.append(User(text=aside.text if isinstance(aside, Steered) else aside.told))
-            self._attempts.settle(len(self.history))
-            emit(aside)
-
-    def _close_calls(self) -> None:
-        """Answer what nobody answered, so that the history is well-formed for a next turn."""
-        self.history += [Tool(result=cancelled(call)) for call in unanswered(self.history)]
 
 
 def _joined(text: str, words: str) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from qcode.deltas import ArgumentDone, EngineRestarted, Retrying, ToolCallDelta
 from qcode.errors import QcodeError
-from qcode.messages import Assistant
+from qcode.messages import Assistant, ToolCall
 from qcode.model import Delta
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 from qcode_tools.early import Look
-from qcode_tools.result import Status
+from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 from qcode_tools.toolset import Toolset
 
@@ -27,6 +27,10 @@ class Foreseen:
 
     words: str
     status: Status = Status.ERROR
+
+    def answer(self, call: ToolCall) -> ToolResult:
+        """The result that the call gets instead of being run."""
+        return ToolResult(call_id=call.id, name=call.name, status=self.status, content=self.words)
 
 
 class Precheck:
