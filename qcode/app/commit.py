@@ -64,6 +64,7 @@ async def commit_changes(talk: "Conversation", message: str = "") -> tuple[Commi
     before = await asyncio.to_thread(_read, kept)
     if share.patch == before:
         raise ConfigError("the agent has changed nothing that is not committed")
+    await asyncio.to_thread(_signature, talk.cwd)
     words = message or await _written(talk, share.patch)
     made = await asyncio.to_thread(commit, talk.cwd, share.patch, words, before=before)
     await asyncio.to_thread(kept.write_bytes, share.patch.encode("utf-8", "surrogateescape"))
@@ -96,6 +97,20 @@ async def _asked(talk: "Conversation", words: str) -> str:
             if isinstance(item, Assistant):
                 return item.text
     return ""
+
+
+def _signature(directory: Path) -> None:
+    """See that git has a name for who commits, before a model is asked for anything. Raises: ConfigError."""
+    from git import GitCommandError
+
+    try:
+        for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+            _git(directory).var(who)
+    except GitCommandError:
+        raise ConfigError(
+            "git does not know who commits: run `git config --global user.name NAME` and "
+            "`git config --global user.email ADDRESS`, and /commit again"
+        ) from None
 
 
 def _read(path: Path) -> str:

@@ -141,6 +141,20 @@ def test_the_agents_change_is_committed_with_a_message_by_the_model(qcode: Qcode
     assert git(repo, "status", "--porcelain") == ""
 
 
+def test_a_commit_by_nobody_is_refused_before_the_model_is_asked(qcode: Qcode, repo: Path, script) -> None:  # type: ignore[no-untyped-def]
+    git(repo, "config", "user.useConfigOnly", "true")
+    messages = [
+        {"type": "mode", "mode": "yolo"},
+        {"type": "user", "text": "repair it"},
+        {"type": "user", "text": "/commit"},
+    ]
+    done = qcode(
+        "--input", "stream-json", "--repo", repo, "--sandbox", "bubblewrap", "--model", script(FIX, "Done."),
+        stdin="".join(json.dumps(message) + "\n" for message in messages),
+    )  # fmt: skip
+    assert "git config --global user.name NAME" in done.stdout, done.stdout[-2000:]
+
+
 async def test_a_command_that_is_interrupted_ends_and_the_session_goes_on(repo: Path, script) -> None:  # type: ignore[no-untyped-def]
     slow = {"text": "SUMMARY", "delay_s": 600}
     program = await start(repo, script("First. " * 60, "Second.", slow, "Well."))
