@@ -17,29 +17,25 @@ from qcode.app.briefing import Briefing
 from qcode.app.holding import Holding
 from qcode.app.model_in_use import ModelInUse
 from qcode.app.place import OpenSandbox
-from qcode.app.record import Emit
 from qcode.app.stream import stream
 from qcode.app.thinking import heed_words
+from qcode.app.turning import Turning
 from qcode.app.underway import Underway
-from qcode.app.usershell import UserShell
 from qcode.deltas import ModelChanged
-from qcode.errors import ConfigError, QcodeError
+from qcode.errors import ConfigError
 from qcode.events import (
     ChangesUndone,
     Cleared,
     Compacted,
     CompactionCause,
     Event,
-    Reason,
     Rewound,
     Steered,
-    TurnFinished,
 )
 from qcode.messages import Message, Usage
 from qcode.model import Backend, BackendInfo, Request, Sampling
 from qcode.policy.policy import Policy
 from qcode.session.log import Session
-from qcode_sandbox.errors import SandboxError, SandboxLost
 from qcode_sandbox.protocol import Share
 from qcode_tools.toolset import Toolset
 
@@ -90,16 +86,19 @@ class Conversation:
         self._resume = resume
         self._session_dir = session_dir
         self._underway = Underway()
-        self._failed: QcodeError | SandboxError | None = None
         self._asides = Asides()
         self._holding = Holding(
-            lambda: self.model, open_sandbox=open_sandbox, sandbox_failed=self._sandbox_failed,
+            lambda: self.model, open_sandbox=open_sandbox,
+            sandbox_failed=lambda error: self._turning.sandbox_failed(error),
             sandbox_name=sandbox_name, cwd=cwd, copied=copied, briefing=self.briefing, asides=self._asides,
             servers=servers,
         )  # fmt: skip
         self.record, self.servers = self._holding.record, self._holding.servers
-        self._place, self._changes = self._holding.place, self._holding.changes
-        self._shell = UserShell(self._place, self._underway, self._asides)
+        self._changes = self._holding.changes
+        self._turning = Turning(
+            self._holding, self._underway, self._asides,
+            agent=lambda: self._agent, heed=lambda words: heed_words(self, words), sync=self._sync,
+        )  # fmt: skip
         self._limits = limits
         self._approver = approver
         self._agent = self._agent_of(self.model)
@@ -174,7 +173,7 @@ class Conversation:
         Read it under `aclosing`: closing it early interrupts it. Raises: ConfigError if one runs, SessionError."""
         with self._underway.alone():
             try:
-                async with aclosing(stream(partial(self._work, text))) as events:
+                async with aclosing(stream(partial(self._turning.turn, text))) as events:
                     async for event in events:
                         yield event
             finally:
@@ -183,13 +182,13 @@ class Conversation:
     async def shell(self, command: str) -> AsyncGenerator[Event, None]:
         """Run a command of the user's own in the sandbox: ToolOutput as it comes, with call_id "!", then ShellRan.
         The model is told before its next step. An interrupt ends it without ShellRan. Raises: SandboxError."""
-        async with aclosing(stream(partial(self._run_command, command))) as events:
+        async with aclosing(stream(partial(self._turning.command, command))) as events:
             async for event in events:
                 yield event
 
     async def attach(self, text: str) -> str:
         """Put a long text into a file outside the work tree; words that name it. Raises: SandboxError."""
-        return await self._shell.attach(text)
+        return await self._turning.attach(text)
 
     def interrupt(self) -> bool:
         """End what runs now, in order: what was done is kept. False if nothing runs."""
@@ -273,60 +272,9 @@ class Conversation:
         self.record.emit(Cleared())
         self._sync()
 
-    async def _work(self, text: str, sink: Emit) -> None:
-        ended = False
-
-        def emit(event: Event) -> None:
-            nonlocal ended
-            ended = ended or isinstance(event, TurnFinished)
-            self.record.emit(event)
-            self._holding.guides.see(event)
-
-        self.record.sink = sink
-        try:
-            with self._underway.task(turn=True):
-                self._begin()
-                heed_words(self, text)
-                if self._underway.stopped:
-                    raise asyncio.CancelledError
-                self._place.start()
-                await self.servers.ready()
-                await self._agent.turn(text, emit, preface="" if self._agent.history else self.briefing.text)
-        except (QcodeError, SandboxError) as error:
-            if not ended:
-                raise
-            if isinstance(error, SandboxLost):
-                await self._holding.renew_sandbox()
-        except asyncio.CancelledError:
-            if not ended:
-                why, self._failed = self._failed, None
-                reason = Reason.INTERRUPTED if why is None else Reason.ERROR
-                emit(TurnFinished(reason=reason, error=None if why is None else str(why)))
-        finally:
-            self._tell_of_commands()
-
-    async def _run_command(self, command: str, sink: Emit) -> None:
-        await self._shell.run(command, sink)
-        if not self._underway.busy:
-            self._tell_of_commands()
-
-    def _tell_of_commands(self) -> None:
-        """Put commands that the user ran, and that no step has told the model of, at the end of the history."""
-        commands = self._asides.commands()
-        if not commands:
-            return
-        self._begin()
-        for ran in commands:
-            self.record.emit(ran)
-        self._sync()
-
-    def _begin(self) -> None:
-        if self._holding.note_model():
-            self._agent.forget_counts()
-
     def _agent_of(self, model: ModelInUse) -> Agent:
         return Agent(
-            backend=model.backend, toolset=model.toolset, sandbox=self._place.get, profile=model.profile,
+            backend=model.backend, toolset=model.toolset, sandbox=self._holding.place.get, profile=model.profile,
             limits=self._limits, sampling=model.sampling, policy=self.policy, approver=self._approver,
             watch=self._changes.around, compact_at=self.compact_at, asides=self._asides,
         )  # fmt: skip
@@ -334,8 +282,3 @@ class Conversation:
     def _sync(self) -> None:
         self.record.fold.close()
         self._agent.history[:] = self.record.fold.messages
-
-    def _sandbox_failed(self, error: QcodeError | SandboxError) -> None:
-        if self._underway.turn is not None:
-            self._failed = error
-            self._agent.abort(self._underway.turn, error)

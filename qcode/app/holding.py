@@ -46,6 +46,7 @@ class Holding:
             servers, toolset=model().toolset, sandbox=self.place.get, repository=cwd,
             window=lambda: model().backend.info.context_window, tell=self.tell,
         )  # fmt: skip
+        self.briefing = briefing
         self.guides = briefing.guides(asides.add, self.place)
         self.record.also += [self.changes.see, self.guides.note]
         self._model = model
