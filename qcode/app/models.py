@@ -47,7 +47,10 @@ class Models:
 
     def pick(self, words: str) -> Picked:
         """The model that the words name; nothing of it is started. It blocks. Raises: ConfigError, ModelFileError."""
+        from qcode.config.offline import admit
+
         options = self._meant(words)
+        admit(options.base_url, own_server=options.engine is not None)
         chosen = self._chosen(options)
         return Picked(options, chosen.backend, in_use(chosen, reaching=self._reaching))
 

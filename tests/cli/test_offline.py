@@ -24,10 +24,11 @@ class Seen:
     left: list[str]
     ports: list[int]
     port: int
+    other: int
 
 
-def alone(*command: object, answers: tuple[str, ...] = (), **environment: str) -> Seen:
-    asked = {"command": list(map(str, command)), "answers": answers, "timeout_s": 500}
+def alone(*command: object, answers: tuple[str, ...] = (), said: str = "", **environment: str) -> Seen:
+    asked = {"command": list(map(str, command)), "answers": answers, "input": said, "timeout_s": 500}
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
     done = subprocess.run(
         [*unshare, sys.executable, "-P", str(LONELY), json.dumps(asked)],
@@ -41,8 +42,8 @@ def alone(*command: object, answers: tuple[str, ...] = (), **environment: str) -
     return Seen(**json.loads(done.stdout))
 
 
-def qcode(*arguments: object, answers: tuple[str, ...] = (), **environment: str) -> Seen:
-    return alone(sys.executable, "-P", "-m", "qcode", *arguments, answers=answers, **environment)
+def qcode(*arguments: object, answers: tuple[str, ...] = (), said: str = "", **environment: str) -> Seen:
+    return alone(sys.executable, "-P", "-m", "qcode", *arguments, answers=answers, said=said, **environment)
 
 
 def test_what_reaches_out_is_seen() -> None:
@@ -66,6 +67,31 @@ def test_a_whole_run_reaches_the_model_and_nothing_else(repo: Path, sandbox: str
     assert seen.code == 0, seen.stderr
     assert "a + b" in json.loads(seen.stdout)["patch"]
     assert (seen.left, seen.ports) == ([], [seen.port])
+
+
+def test_another_model_may_be_one_of_this_machine_and_none_elsewhere(repo: Path) -> None:
+    words = [
+        "who are you?",
+        "/model http://192.0.2.1:8000/v1 m",
+        "/model http://gpu.example.com/v1",
+        "/model http://127.0.0.1:{other}/v1",
+        "and you?",
+        "/model http://127.0.0.1:{port}/v1 m",
+        "you again?",
+    ]
+    server = ["--base-url", "http://127.0.0.1:{port}/v1", "--model", "m"]
+    seen = qcode(
+        "--repo", repo, *server, "--offline", "--sandbox", "none", "--plain",
+        answers=("I am the one.", "I am the other.", "I am the one again."), said="\n".join(words),
+        QCODE_PORTS="8000,11434",
+    )  # fmt: skip
+    assert (seen.left, seen.ports) == ([], sorted([seen.port, seen.other]))
+    assert seen.code == 0, seen.stderr
+    for answer in ("I am the one.", "I am the other.", "I am the one again."):
+        assert answer in seen.stdout
+    said = seen.stdout + seen.stderr
+    assert "offline: 192.0.2.1 is not this machine; to have it answer, begin with --base-url" in said
+    assert "offline: gpu.example.com is not this machine" in said
 
 
 def test_no_server_is_looked_for(repo: Path) -> None:

@@ -1,8 +1,8 @@
 """Runs a command in a network of its own and says what it tried to reach. Started by `unshare --net python lonely.py`.
 
 Everything that is not this machine is routed into a tunnel whose other end is this program; on the loopback every new
-connection is seen. A server of a model listens at 127.0.0.1, and gives the answers of a file in order. The command's
-{port} is the server's.
+connection is seen. Two servers of a model listen at 127.0.0.1, and give the answers in order. {port} and {other} in the
+command and its input are theirs.
 """
 
 import fcntl
@@ -113,11 +113,16 @@ def model(answers: list[str]) -> int:
 def main() -> None:
     asked = json.loads(sys.argv[1])
     world = World()
-    port = model(asked["answers"])
-    command = [word.replace("{port}", str(port)) for word in asked["command"]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=asked["timeout_s"])
+    port, other = model(asked["answers"]), model(asked["answers"])
+
+    def named(words: str) -> str:
+        return words.replace("{port}", str(port)).replace("{other}", str(other))
+
+    command = [named(word) for word in asked["command"]]
+    said = named(asked["input"])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=asked["timeout_s"], input=said)
     world.settle()
-    seen = {"left": sorted(world.left), "ports": sorted(world.ports), "port": port}
+    seen = {"left": sorted(world.left), "ports": sorted(world.ports), "port": port, "other": other}
     print(json.dumps({"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr, **seen}))
 
 
