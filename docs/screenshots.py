@@ -108,7 +108,9 @@ async def prefill(pilot: "Pilot[None]") -> None:
 
 async def approval(pilot: "Pilot[None]") -> None:
     await say(pilot, "mean of an empty list fails")
-    await until(pilot, lambda app: "tab no" in shown(app) and app._panel is not None and app._panel.armed)
+    await until(
+        pilot, lambda app: "tab no" in shown(app) and app.questions.panel is not None and app.questions.panel.armed
+    )
 
 
 async def completion(pilot: "Pilot[None]") -> None:

@@ -1,6 +1,5 @@
 """The terminal session's screen: widgets, keys, and what they lead to."""
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from qcode.ui.tui.blocks import USER_MARK, Block, Notice, Welcome, Words
+from qcode.ui.tui.blocks import USER_MARK, Block, Notice, Welcome
 from qcode.ui.tui.board import Board
 from qcode.ui.tui.commands import OwnCommands
 from qcode.ui.tui.completion import Completion
@@ -22,17 +21,17 @@ from qcode.ui.tui.look import Look, coloured
 from qcode.ui.tui.opening import Branch, Files, Load, Ready
 from qcode.ui.tui.palette import Palette
 from qcode.ui.tui.popup import Popup
+from qcode.ui.tui.questions import Questions
 from qcode.ui.tui.queue import Queue
 from qcode.ui.tui.recall import Recall
+from qcode.ui.tui.sending import Sending
 from qcode.ui.tui.status import MODES
 from qcode.ui.tui.transcript import Transcript
 from qcode.ui.tui.working import Work
 
 if TYPE_CHECKING:
-    from qcode.agent.approval import Decision
     from qcode.app.conversation import Conversation
-    from qcode.events import ApprovalAsked, Event
-    from qcode.ui.tui.approval import ApprovalPanel
+    from qcode.events import Event
     from qcode.ui.tui.follow import Follower
 
 TWICE_S = 2.0
@@ -83,16 +82,15 @@ class Tui(App[None]):
         self.waiting = Queue(self.canvas)
         self.completion = Completion(files, self.popup)
         self.composer.choosing = lambda: self.completion.open
-        self.work = Work(load, self, self, self.notice)
+        self.questions = Questions(self)
+        self.sending = Sending(self)
+        self.work = Work(load, self, self.questions, self.notice)
         self.follower: Follower | None = None
         self.editor: str | None = None
         self.commands = OwnCommands(self)
         self._first = first
-        self._bell_wanted = False
         self._pressed = float("-inf")
         self._unfolded = False
-        self._panel: ApprovalPanel | None = None
-        self._asking = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -109,7 +107,7 @@ class Tui(App[None]):
         """The prompt first; everything else comes after it is on the screen."""
         self.composer.focus()
         self.say(Welcome())
-        self.set_interval(TICK_S, self._tick)
+        self.set_interval(TICK_S, self.tick)
         self.call_after_refresh(self.work.start)
 
     # What the work tells.
@@ -119,7 +117,7 @@ class Tui(App[None]):
         from qcode.ui.tui.follow import Follower
 
         self.follower = Follower(self.transcript, self.board.meter)
-        self.editor, self._bell_wanted = ready.editor, ready.bell
+        self.editor, self.questions.bell = ready.editor, ready.bell
         self.transcript.log_path = str(talk.session.path)
         self.look.choose(ready.theme)
         if ready.vim:
@@ -130,8 +128,8 @@ class Tui(App[None]):
         self.board.look_at_branch()
         self.board.stand(self.work.talk, self.follower)
         if self._first:
-            self.send(self._first, self._first)
-        self._next()
+            self.sending.send(self._first, self._first)
+        self.sending.next()
 
     def see(self, event: "Event") -> None:
         """Show what happened."""
@@ -139,24 +137,18 @@ class Tui(App[None]):
         doing = self.follower.doing
         self.follower.see(event)
         if self.follower.doing != doing:
-            self._tick()
+            self.tick()
 
     def idle(self) -> None:
         """Send what waits."""
         if self.follower is not None:
             self.follower.interrupted()
-        self._tick()
+        self.tick()
         self.board.stand(self.work.talk, self.follower)
-        if not self._next():
+        if not self.sending.next():
             self.board.look_at_branch()
-            if self._bell_wanted:
+            if self.questions.bell:
                 self.bell()
-
-    def _next(self) -> bool:
-        if self.work.busy or (following := self.waiting.take()) is None:
-            return False
-        self.send(*following)
-        return True
 
     def failed(self, error: Exception) -> None:
         """Say what could not be done."""
@@ -171,68 +163,18 @@ class Tui(App[None]):
         if self._loop is not None:
             self._loop.call_soon_threadsafe(lambda: self.say(Notice(line)))
 
-    async def approve(self, asked: "ApprovalAsked") -> "Decision":
-        """Ask the user; one question at a time."""
-        from qcode.ui.tui.approval import ApprovalPanel
-
-        async with self._asking:
-            panel = ApprovalPanel(asked, self.canvas, lambda: self.composer.last_key)
-            self._panel = panel
-            try:
-                await self.mount(panel, before=self.popup)
-                if self._bell_wanted:
-                    self.bell()
-                return await panel.decision
-            finally:
-                self._panel = None
-                if panel.is_attached:
-                    await panel.remove()
-                self.composer.placeholder = ""
-                self.composer.focus()
-
-    # What the user wants.
-
-    def send(self, text: str, shown: str) -> None:
-        """Words for the model, a command of qcode's, or of the shell's."""
-        if self.work.talk is None:
-            self.waiting.put(text, shown)
-            return
-        if text.startswith("/") and self.commands.run(text):
-            return
-        if text.startswith("!") and text[1:].strip():
-            self._shell(text[1:].strip())
-        else:
-            self.send_turn(text, shown)
-
-    def send_turn(self, text: str, shown: str) -> None:
-        """Words for the model, after the turn that runs."""
-        if self.work.busy or self.follower is None:
-            self.waiting.put(text, shown)
-            return
-        self.follower.echoed.append(text)
-        self.say(Words(shown))
-        self.board.meter.asked()
-        self.work.turn(text)
-        self._tick()
-
-    def _shell(self, command: str) -> None:
-        follower = self.follower
-        assert follower is not None
-        self.say(Words(command, mark="!"))
-        block = follower.shell_block()
-        self.work.shell(command, lambda event: follower.see_shell(block, event))
-        self._tick()
-
     def say(self, block: Block) -> None:
         """Put a block at the end."""
         self.transcript.add(block)
 
     def settled(self) -> None:
         """A command has been carried out: look anew at what it may have changed, and send what waits."""
-        self._tick()
+        self.tick()
         self.board.stand(self.work.talk, self.follower)
         self.board.look_at_branch()
-        self._next()
+        self.sending.next()
+
+    # What the user wants.
 
     @on(Told)
     def _ground_told(self, message: Told) -> None:
@@ -252,14 +194,12 @@ class Tui(App[None]):
 
     @on(Composer.Sent)
     def _sent(self, message: Composer.Sent) -> None:
-        if self._panel is not None and self._panel.advising:
-            self._panel.advise(message.text)
+        if self.questions.advise(message.text):
             return
         self.transcript.to_end()
-        if message.steer and self.work.talk is not None and self.work.busy and self.work.talk.steer(message.text):
-            self.say(Notice(f"for its next step: {message.shown}"))
+        if message.steer and self.sending.steer(message.text, message.shown):
             return
-        self.send(message.text, message.shown)
+        self.sending.send(message.text, message.shown)
 
     @on(Composer.Asking)
     def _complete(self, message: Composer.Asking) -> None:
@@ -304,7 +244,7 @@ class Tui(App[None]):
         else:
             self.composer.replace_all("")
         self.board.hint("Ctrl-C again leaves", TWICE_S)
-        self._tick()
+        self.tick()
 
     def action_mode(self) -> None:
         """Shift+Tab: the next mode."""
@@ -335,9 +275,10 @@ class Tui(App[None]):
 
         await edit_input(self)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Show what is being done now."""
         doing = self.follower.doing if self.follower is not None else ""
-        doing = "waiting for your answer" if self._panel is not None else doing
+        doing = "waiting for your answer" if self.questions.panel is not None else doing
         self.board.tell(busy=self.work.busy, doing=doing, opening=self.work.talk is None)
         if self.work.busy:
             self.board.stand(self.work.talk, self.follower)

@@ -73,11 +73,8 @@ class OwnCommands:
             case "mode" if not rest:
                 app.action_mode()
             case "steer" if rest:
-                talk = app.work.talk
-                if talk is None or not talk.steer(rest):
-                    app.send(rest, rest)
-                else:
-                    app.say(Notice(f"for its next step: {rest}"))
+                if not app.sending.steer(rest, rest):
+                    app.sending.send(rest, rest)
             case "theme":
                 app.look.choose(rest)
             case "vim":
@@ -159,7 +156,7 @@ class OwnCommands:
             if line.split()[0] == "/clear":
                 app.transcript.clear_blocks()
             if said is not None and said.turn:
-                app.send(said.turn, line)
+                app.sending.send(said.turn, line)
             elif said is not None:
                 app.say(Said(said.text) if said.diff else Output(said.text))
 

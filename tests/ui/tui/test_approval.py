@@ -17,7 +17,7 @@ EDIT = {"text": edit("src/average.py", OLD, NEW)}
 async def ask(seen):
     await seen.type("fix it\n")
     await seen.until("Allow str_replace_editor?", "y yes", "+    return sum(xs) / len(xs)")
-    await come_about(lambda: seen.app._panel.armed)
+    await come_about(lambda: seen.app.questions.panel.armed)
 
 
 async def test_yes_lets_the_call_run(screen):
@@ -33,12 +33,14 @@ async def test_keys_typed_before_the_question_do_not_answer_it(screen):
         call_ = ToolCall(id="1", name="bash", arguments={"command": "make"})
         # A busy machine may look at a key long after it was pressed.
         early = [events.Key("y", "y") for _ in range(4)]
-        question = asyncio.create_task(seen.app.approve(ApprovalAsked(call=call_, effect=Effect.EXEC, reason="why")))
-        await come_about(lambda: seen.app._panel)
+        question = asyncio.create_task(
+            seen.app.questions.approve(ApprovalAsked(call=call_, effect=Effect.EXEC, reason="why"))
+        )
+        await come_about(lambda: seen.app.questions.panel)
         for key in early[:3]:
             seen.app.post_message(key)
         await seen.until("Allow bash?", "yyy")
-        await come_about(lambda: seen.app._panel.armed)
+        await come_about(lambda: seen.app.questions.panel.armed)
         seen.app.post_message(early[3])
         await seen.until("Allow bash?", "yyyy")
         assert not question.done()

@@ -194,9 +194,9 @@ async def test_a_question(screen):
             rule="allow shell(make *)",
             preview="rm -rf build\nmake",
         )
-        question = asyncio.create_task(seen.app.approve(asked))
+        question = asyncio.create_task(seen.app.questions.approve(asked))
         await seen.until("Allow bash?")
-        await come_about(lambda: seen.app._panel.armed)
+        await come_about(lambda: seen.app.questions.panel.armed)
         await compare("question", lambda: looks(seen.app))
         await seen.press("n")
         assert (await question).verdict == "no"
