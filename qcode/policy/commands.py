@@ -1,5 +1,6 @@
 """A script taken apart to the last command: through wrappers, `sh -c`, `eval`, `find -exec` and the like."""
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 
@@ -65,6 +66,11 @@ class Commands:
 
 async def take_apart(text: str) -> Commands:
     """Everything that a script would run."""
+    return await asyncio.to_thread(take_apart_now, text)
+
+
+def take_apart_now(text: str) -> Commands:
+    """The same, blocking."""
     commands = Commands()
     waiting = [(text, 0)]
     while waiting:
@@ -72,21 +78,25 @@ async def take_apart(text: str) -> Commands:
         if depth > _DEPTH or len(commands.found) > _MOST:
             commands.unseen.append("more scripts in scripts than qcode looks at")
             return commands
-        script = await read_script(text)
+        script = read_script(text)
         _add(script, commands)
         for simple in script.simple:
             waiting += [(nested, depth + 1) for nested in _unfold(simple, commands)]
-    await _consider(commands)
+    _consider(commands)
     return commands
 
 
-async def _consider(commands: Commands) -> None:
+def _consider(commands: Commands) -> None:
     """Read what looks like a script in the words of programs that are not known."""
     waiting = [word.text for command in commands.found for word in _suspicious(command)]
-    for _ in range(_MOST):
-        if not waiting:
-            return
-        script = await read_script(waiting.pop())
+    # A word that bash does not take apart further comes back as it was.
+    seen: set[str] = set()
+    while waiting and len(seen) < _MOST:
+        text = waiting.pop()
+        if text in seen:
+            continue
+        seen.add(text)
+        script = read_script(text)
         inside = Commands()
         for simple in script.simple:
             waiting += _unfold(simple, inside)

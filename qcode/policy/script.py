@@ -73,15 +73,15 @@ class Script:
     evaluates: bool = False
 
 
-async def read_script(text: str) -> Script:
-    """What a script would do, as far as it can be told."""
+def read_script(text: str) -> Script:
+    """What a script would do, as far as it can be told; blocking."""
     script = Script(text)
     source = text.encode("utf-8", "surrogatepass")
     if len(source) > SIZE_LIMIT or _CONTROL.search(text) or _SPLIT_WORD.search(text):
         script.unknown.append("a script that is too long or holds characters that hide what it says")
         script.texts.append(text)
         return script
-    nodes = await shared_parser().tree("bash", source)
+    nodes = shared_parser().tree_now("bash", source)
     if not nodes:
         script.unknown.append("syntax that qcode does not understand")
         script.texts.append(text)
@@ -189,8 +189,9 @@ def _redirect(node: Syntax, script: Script) -> None:
 def _hides(node: Syntax) -> bool:
     """Whether a script holds a substitution that the grammar passes over, as it does in words within `${…}`: in what is
     left of its text without the substitutions that are nodes, and without quotes that surely quote."""
-    # In a string the node takes in the white space before it.
-    if node.text.lstrip().startswith("`") and _ESCAPED_AGAIN.search(node.text):
+    # In a string the node takes in the white space before it, and to the grammar a dollar sign before a backquote too.
+    backquoted = node.type == "command_substitution" and not node.text.lstrip().startswith("$(")
+    if backquoted and _ESCAPED_AGAIN.search(node.text):
         return True
     left = bytearray(node.text.encode())
     waiting = [(child, False) for child in node.children]

@@ -123,6 +123,8 @@ echo ${a/#`rm x`/}
 echo `echo \`rm x\``
 echo `echo \$(rm x)`
 cat "$f `echo \`rm x\`` "
+echo "$`echo \`rm x\``"
+echo $`echo \`rm x\``
 cat <(rm x)
 ls > out
 ls >> out

@@ -1,6 +1,5 @@
 """No wrapping of a denied command slips through, and what counts as reading does nothing when bash runs it."""
 
-import asyncio
 import os
 import shlex
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qcode.policy.commands import Commands, take_apart
+from qcode.policy.commands import Commands, take_apart_now
 from qcode.policy.rules import parse_rule
 from qcode.policy.shell import by_rules, only_reads
 from qcode.policy.verdict import Ruling
@@ -98,7 +97,7 @@ def denied_scripts(draw: st.DrawFn) -> str:
 
 
 def apart(script: str) -> Commands:
-    return asyncio.run(take_apart(script))
+    return take_apart_now(script)
 
 
 @settings(max_examples=100 * MORE, deadline=None, derandomize=MORE == 1, suppress_health_check=[HealthCheck.too_slow])

@@ -93,6 +93,22 @@ async def test_a_parser_that_is_killed_is_started_again() -> None:
     assert answers[-1]
 
 
+async def test_a_parser_that_hangs_is_ended_and_started_again() -> None:
+    parser = Parser(seconds=2)
+    await until_sound(parser)
+    assert parser.process is not None
+    os.kill(parser.process, signal.SIGSTOP)
+    assert await parser.errors("go", b"package a\n" * 50_000) is None
+    assert parser.process is None
+    await until_sound(parser)
+
+
+async def until_sound(parser: Parser) -> None:
+    async with asyncio.timeout(120):
+        while await parser.errors("go", b"package a\n") != []:
+            continue
+
+
 async def test_deep_and_odd_text_is_answered_or_given_up_and_never_fatal() -> None:
     parser = shared_parser()
     for language in ("javascript", "python", "cpp", "ruby", "bash"):

@@ -9,9 +9,11 @@ sessions of the process, and ends with it.
 import asyncio
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +72,9 @@ class Node:
 class Parser:
     """One request at a time; blocking work happens in threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SECONDS) -> None:
+        """`seconds`: how long an answer may take."""
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._languages: frozenset[str] = frozenset()
@@ -91,10 +95,10 @@ class Parser:
         """Definitions and references; None where they cannot be told."""
         return await asyncio.to_thread(self.tags_now, language, source)
 
-    async def tree(self, language: str, source: bytes) -> list[Node] | None:
+    def tree_now(self, language: str, source: bytes) -> list[Node] | None:
         """Every node of the syntax tree before its children; None where it cannot be told: a text with a syntax error,
-        or a very large one."""
-        found = await asyncio.to_thread(self.ask, "tree", language, source)
+        or a very large one; blocking."""
+        found = self.ask("tree", language, source)
         return None if found is None else [Node(*each) for each in found]
 
     def tags_now(self, language: str, source: bytes) -> Tags | None:
@@ -112,7 +116,7 @@ class Parser:
             if language not in self._languages:
                 return None
             request = json.dumps({"do": what, "language": language, "size": len(source)}).encode() + b"\n" + source
-            return self._exchange(request, SECONDS)
+            return self._exchange(request, self._seconds)
 
     def _running(self) -> bool:
         return self._child is not None and self._child.poll() is None
@@ -123,10 +127,12 @@ class Parser:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             cwd="/",
             env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
             start_new_session=True,
         )
+        os.set_blocking(cast("IO[bytes]", self._child.stdin).fileno(), False)
         weakref.finalize(self, _end, self._child)
         ready = self._exchange(b"", _START_SECONDS)
         if not isinstance(ready, dict):
@@ -138,21 +144,40 @@ class Parser:
     def _exchange(self, request: bytes, seconds: float) -> Any:
         child = self._child
         assert child is not None
-        stdin, stdout = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
-        clock = threading.Timer(seconds, child.kill)
-        clock.start()
         try:
-            stdin.write(request)
-            stdin.flush()
-            line = stdout.readline()
+            line = _talk(child, request, time.monotonic() + seconds)
             if line.endswith(b"\n"):
                 return json.loads(line)
         except OSError:
             pass
-        finally:
-            clock.cancel()
         _end(child)
         return None
+
+
+def _talk(child: "subprocess.Popen[bytes]", request: bytes, until: float) -> bytes:
+    """Write a request and read the line that answers it; less than a line if none comes in time. Raises: OSError."""
+    to, of = cast("IO[bytes]", child.stdin).fileno(), cast("IO[bytes]", child.stdout).fileno()
+    ready = select.poll()
+    ready.register(of, select.POLLIN)
+    left = memoryview(request)
+    if left:
+        ready.register(to, select.POLLOUT)
+    answer = bytearray()
+    while not answer.endswith(b"\n"):
+        events = ready.poll(max(0.0, until - time.monotonic()) * 1000)
+        if not events:
+            return b""
+        for descriptor, _ in events:
+            if descriptor == of:
+                part = os.read(of, 1 << 16)
+                if not part:
+                    return b""
+                answer += part
+                continue
+            left = left[os.write(to, left) :]
+            if not left:
+                ready.unregister(to)
+    return bytes(answer)
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
