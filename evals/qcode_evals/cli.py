@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qcode_evals.arguments import positive
 from qcode_evals.room import FLOOR_GB
 
 if TYPE_CHECKING:
@@ -43,13 +44,6 @@ exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wr
 """
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
 def _price(text: str) -> "Price":
     from qcode_evals.scoring import Price
 
@@ -75,10 +69,10 @@ def parser() -> argparse.ArgumentParser:
         "one in the same boxes: mini-swe-agent, aider, qwen-code, mistral-vibe, or the file of a definition",
     )  # fmt: skip
     top.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results and logs go")
-    top.add_argument("--workers", type=_positive, default=1, metavar="N", help="sandboxes at a time (default: 1)")
-    top.add_argument("--repeat", type=_positive, default=1, metavar="N", help="attempts at each instance (default: 1)")
+    top.add_argument("--workers", type=positive, default=1, metavar="N", help="sandboxes at a time (default: 1)")
+    top.add_argument("--repeat", type=positive, default=1, metavar="N", help="attempts at each instance (default: 1)")
     top.add_argument(
-        "--attempts", type=_positive, default=1, metavar="N",
+        "--attempts", type=positive, default=1, metavar="N",
         help="let qcode try each task N times at once and hand in the best, chosen without its tests (default: 1)",
     )  # fmt: skip
     top.add_argument(
@@ -88,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "--ray-address", metavar="HOST:PORT", help="of a cluster (default: one of this machine, with --workers slots)"
     )
     top.add_argument("--instance", action="append", default=[], metavar="ID", help="only this one; may be repeated")
-    top.add_argument("--limit", type=_positive, metavar="N", help="only the first N")
+    top.add_argument("--limit", type=positive, metavar="N", help="only the first N")
     top.add_argument("--resume", action="store_true", help="keep what an earlier run into --out finished")
     top.add_argument(
         "--expect-resolved", choices=["all", "none"], metavar="all|none",
@@ -104,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--base-url", metavar="URL", help="as for qcode run")
     model.add_argument(
         "--requests",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="requests that are with it at a time (default: --workers times --attempts)",
     )
@@ -119,10 +113,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     limits = top.add_argument_group("limits of one attempt")
     limits.add_argument(
-        "--max-turns", type=_positive, default=50, metavar="N", help="answers of the model (default: 50)"
+        "--max-turns", type=positive, default=50, metavar="N", help="answers of the model (default: 50)"
     )
-    limits.add_argument("--max-tokens", type=_positive, metavar="N", help="tokens evaluated (not cached) and written")
-    limits.add_argument("--max-seconds", type=_positive, metavar="S", help="wall time")
+    limits.add_argument("--max-tokens", type=positive, metavar="N", help="tokens evaluated (not cached) and written")
+    limits.add_argument("--max-seconds", type=positive, metavar="S", help="wall time")
     return top
 
 
@@ -137,7 +131,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv and argv[0] in COMMANDS:
-            return int(importlib.import_module(f"qcode_evals.{COMMANDS[argv[0]][0]}").main(argv[1:]))
+            try:
+                return int(importlib.import_module(f"qcode_evals.{COMMANDS[argv[0]][0]}").main(argv[1:]))
+            except KeyboardInterrupt:
+                print("qcode-evals: interrupted; what is written stays", file=sys.stderr)
+                return 130
         args = parser().parse_args(argv)
         try:
             return asyncio.run(_main(args))

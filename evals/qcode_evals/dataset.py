@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -31,6 +31,7 @@ from qcode_evals.adapters.repository import is_repository, repository
 from qcode_evals.adapters.terminal import is_tasks, tasks
 from qcode_evals.logparse import PARSERS, UNREADABLE
 from qcode_evals.rows import read_rows
+from qcode_evals.trees import Files
 
 
 class Foreign(BaseModel):
@@ -39,19 +40,11 @@ class Foreign(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or ".git" in parts or "\0" in path:
-        raise ValueError(f"{path!r} is not a path inside the repository")
-    return path
-
-
 def _list_of_names(value: Any) -> Any:
     """SWE-bench stores lists of tests as JSON in a string; some copies of it as lists."""
     return json.loads(value) if isinstance(value, str) else value
 
 
-RepositoryPath = Annotated[str, BeforeValidator(_inside)]
 TestNames = Annotated[tuple[str, ...], BeforeValidator(_list_of_names)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TreeHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -71,10 +64,9 @@ class SdistSource(Foreign):
         return self.sdist.partition("==")[0]
 
 
-class FilesSource(Foreign):
-    """A tree that stands in the row itself: text by path."""
+class FilesSource(Files):
+    """A tree that stands in the row itself."""
 
-    files: dict[RepositoryPath, str] = Field(min_length=1)
     tree: TreeHash
 
 

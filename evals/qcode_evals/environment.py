@@ -25,6 +25,7 @@ from qcode_evals.layers import (
 )
 from qcode_evals.room import Room
 from qcode_evals.sources import SourceError, fetch
+from qcode_evals.trees import write_tree
 from qcode_sandbox.errors import SandboxError, SandboxUnavailable
 from qcode_sandbox.images import build_image, ensure_image, image_exists
 from qcode_sandbox.pip_settings import PipSettings
@@ -162,8 +163,8 @@ class Images:
             match instance.environment.source:
                 case ImageSource() | ContextSource():
                     pass
-                case FilesSource(files=files):
-                    await asyncio.to_thread(write_tree, place / "tree", files)
+                case FilesSource() as tree:
+                    await asyncio.to_thread(write_tree, place / "tree", tree)
                 case SdistSource(base_patch=patch) as source:
                     archive = await fetch(source, self._pip)
                     (place / "src").mkdir()
@@ -182,12 +183,3 @@ class Images:
 async def _build(context: Path, dockerfile: str, tag: str, on_line: Callable[[str], None], *, network: str) -> None:
     (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
     await build_image(context, tag=tag, network=network, on_line=on_line)
-
-
-def write_tree(root: Path, files: dict[str, str]) -> None:
-    """Write the files of a row below a folder."""
-    for path, text in files.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8", newline="")
-        target.chmod(0o644)

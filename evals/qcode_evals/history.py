@@ -1,12 +1,12 @@
 """A git repository read as data: commits, trees and differences, without running anything that stands in it."""
 
-import hashlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qcode.errors import ConfigError
+from qcode_evals.trees import LINK, PLAIN, RUNS, Blob, blob
 
 _SAFE = (
     "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-c", "diff.external=",
@@ -31,16 +31,21 @@ class History:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    def _git(self, *arguments: str) -> bytes:
+    def _git(self, *arguments: str, data: bytes = b"") -> bytes:
         command = ["git", *_SAFE, "-C", str(self._root), *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigError(f"cannot read the history of {self._root}: {error}") from None
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
             raise ConfigError(f"cannot read the history of {self._root}: {said[-1]}")
         return done.stdout
+
+    def paths(self, revision: str) -> frozenset[str]:
+        """Of all files of a revision."""
+        listing = self._git("ls-tree", "-r", "-z", "--name-only", revision)
+        return frozenset(filter(None, listing.decode("utf-8", "surrogateescape").split("\0")))
 
     def commits(self, most: int) -> Iterator[Commit]:
         """The last commits of the current branch's first line, the newest first; merges are left out."""
@@ -59,43 +64,66 @@ class History:
 
     def difference(self, commit: Commit, paths: Sequence[str]) -> str:
         """The change of some files as a patch."""
-        options = ("--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+        options = ("--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--binary", "--src-prefix=a/",
+                   "--dst-prefix=b/")  # fmt: skip
         return self._git("diff", *options, commit.parent, commit.hash, "--", *paths).decode("utf-8", "surrogateescape")
 
-    def files(self, revision: str) -> dict[str, str] | None:
-        """Text by path of a whole tree, or None if it has links, submodules or files that are not UTF-8."""
+    def tree(self, revision: str, *, most: int) -> "Tree | str":
+        """The whole tree of a revision, or why it cannot stand in a row; `most` is how many bytes may be in it."""
+        entries, size = [], 0
+        for entry in self._git("ls-tree", "-r", "-l", "-z", revision).split(b"\0"):
+            if entry:
+                about, _, path = entry.partition(b"\t")
+                mode, _, name, length = about.decode().split()
+                if mode not in {PLAIN, RUNS, LINK}:
+                    return "its tree has submodules"
+                entries.append((path, mode, name))
+                size += int(length)
+        if size > most:
+            return "its tree is too large for a row"
         files: dict[str, str] = {}
-        for entry in self._git("ls-tree", "-r", "-z", revision).split(b"\0"):
-            if not entry:
-                continue
-            about, _, path = entry.partition(b"\t")
-            mode, _, blob = about.decode().split()
-            if mode not in {"100644", "100755"}:
-                return None
+        blobs: dict[str, Blob] = {}
+        for (path, mode, _), data in zip(entries, self._blobs([name for _, _, name in entries]), strict=True):
             try:
-                files[path.decode()] = self._git("cat-file", "blob", blob).decode()
+                named = path.decode()
             except UnicodeDecodeError:
-                return None
-        return files
+                return "its tree has file names that are not UTF-8"
+            if mode == PLAIN and (text := _text(data)) is not None:
+                files[named] = text
+            else:
+                blobs[named] = blob(data, mode)
+        return Tree(files, blobs, self._git("rev-parse", f"{revision}^{{tree}}").decode().strip())
+
+    def _blobs(self, names: Sequence[str]) -> Iterator[bytes]:
+        """Contents of objects, all read by one git."""
+        said = self._git("cat-file", "--batch", data="".join(f"{name}\n" for name in names).encode())
+        place = 0
+        for name in names:
+            line, _, _ = said[place : place + 200].partition(b"\n")
+            about = line.decode("ascii", "replace").split()
+            if len(about) != 3:
+                raise ConfigError(f"cannot read the history of {self._root}: the object {name} is not there")
+            begin = place + len(line) + 1
+            place = begin + int(about[2]) + 1
+            yield said[begin : place - 1]
 
 
-def tree_hash(files: dict[str, str]) -> str:
-    """What git calls a tree of plain files: SHA-1 over its entries, which are sorted as if folders ended in a slash."""
-    folders: dict[str, dict[str, str]] = {}
-    entries: list[tuple[str, str, str]] = []
-    for path, text in files.items():
-        first, _, rest = path.partition("/")
-        if rest:
-            folders.setdefault(first, {})[rest] = text
-        else:
-            entries.append((first, "100644", _object("blob", text.encode())))
-    entries += [(name + "/", "40000", tree_hash(inner)) for name, inner in folders.items()]
-    body = b"".join(
-        f"{mode} {name.removesuffix('/')}\0".encode() + bytes.fromhex(value)
-        for name, mode, value in sorted(entries, key=lambda entry: entry[0].encode())
-    )
-    return _object("tree", body)
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of a revision as a row has them, and git's name for them all."""
+
+    files: dict[str, str]
+    blobs: dict[str, Blob]
+    hash: str
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset((*self.files, *self.blobs))
 
 
-def _object(kind: str, body: bytes) -> str:
-    return hashlib.sha1(f"{kind} {len(body)}\0".encode() + body, usedforsecurity=False).hexdigest()
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None

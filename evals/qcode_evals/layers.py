@@ -78,7 +78,9 @@ def environment_tag(instance: Instance) -> str:
 
 def instance_tag(instance: Instance) -> str:
     """Name of the image with a row's tree."""
-    source = instance.environment.source.model_dump(mode="json")
+    given = instance.environment.source
+    # A tree of plain text is named as it was before rows could hold more.
+    source = given.model_dump(mode="json", exclude_defaults=isinstance(given, FilesSource))
     if isinstance(instance.environment.source, ContextSource):
         return _tag("eval", source["digest"], instance_dockerfile(instance))
     if isinstance(instance.environment.source, ImageSource):

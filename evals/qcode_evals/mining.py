@@ -19,21 +19,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from qcode.ui.sanitize import visible
+from qcode_evals.arguments import interruptible, positive
 from qcode_evals.boxes import open_box
 from qcode_evals.dataset import Instance
 from qcode_evals.environment import Images
 from qcode_evals.grading import grade
-from qcode_evals.history import Commit, History, tree_hash
+from qcode_evals.history import Commit, History, Tree
 from qcode_evals.judging import Grade
 from qcode_evals.parsers.status import Status
 from qcode_evals.patches import protected
-from qcode_evals.rows import new_rows
+from qcode_evals.rows import ids_of, new_rows
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 
 _BASES = {"3.9": "debian-bullseye-py3.9", "3.11": "debian-bookworm-py3.11"}
+_SETTINGS = "conftest.py"
 _LARGEST = 20_000_000
-"""Characters of a tree that a row may hold."""
+"""Bytes of a tree that a row may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,13 @@ class Setup:
     timeout_s: float = 600.0
 
 
-def _script(setup: Setup, commit_tests: Sequence[str], test_patch: str) -> str:
+def _script(setup: Setup, commit_tests: Sequence[str], changed: Sequence[str], test_patch: str) -> str:
     names = " ".join(map(shlex.quote, commit_tests))
+    restored = " ".join(map(shlex.quote, changed))
     return "\n".join(
         [
             "#!/bin/bash", "set -uxo pipefail", "source /opt/venv/bin/activate", "cd /testbed",
-            f"git checkout HEAD -- {names} 2>/dev/null || rm -f {names}",
+            f'for file in {restored}; do git checkout HEAD -- "$file" 2>/dev/null || rm -f "$file"; done',
             "git apply -v - <<'EOF_114329324912'", test_patch.rstrip("\n"), "EOF_114329324912",
             ": '>>>>> Start Test Output'",
             f"python -m pytest -rA -p no:cacheprovider {setup.options} {names}".replace("  ", " "),
@@ -66,26 +69,24 @@ def _script(setup: Setup, commit_tests: Sequence[str], test_patch: str) -> str:
 def candidate(history: History, commit: Commit, setup: Setup) -> dict[str, Any] | str:
     """The row of a commit without its lists of tests, or why it cannot be a task."""
     changed = history.changed(commit)
-    tests = [path for path in changed if protected(path, tests=()) == "tests"]
+    tests = [path for path in changed if _of_tests(path)]
     code = [path for path in changed if path.endswith(".py") and protected(path, tests=()) is None]
-    runnable = [path for path in tests if path.endswith(".py") and "test" in path.rpartition("/")[2]]
+    runnable = [path for path in tests if _is_run(path.rpartition("/")[2])]
     if not code or not runnable:
         return "does not change both code and tests"
-    files = history.files(commit.parent)
-    if files is None:
-        return "its tree has links or files that are not text"
-    if sum(map(len, files.values())) > _LARGEST:
-        return "its tree is too large for a row"
-    after = set(history.files(commit.hash) or ())
+    after = history.paths(commit.hash)
     runnable = [path for path in runnable if path in after]
     if not runnable:
         return "only removes tests"
+    tree = history.tree(commit.parent, most=_LARGEST)
+    if isinstance(tree, str):
+        return tree
     test_patch = history.difference(commit, tests)
     pip = "/opt/venv/bin/python -m pip install"
     wanted = " ".join(map(shlex.quote, ("pytest", "setuptools", "wheel", *setup.packages)))
     return {
         "repo": f"local/{setup.name}",
-        "instance_id": f"local__{setup.name}-{commit.hash[:12]}",
+        "instance_id": _named(setup.name, commit),
         "base_commit": commit.parent,
         "patch": history.difference(commit, [path for path in changed if path not in tests]),
         "test_patch": test_patch,
@@ -98,16 +99,30 @@ def candidate(history: History, commit: Commit, setup: Setup) -> dict[str, Any] 
         "environment_setup_commit": commit.parent,
         "log_parser": "parse_log_pytest_v2",
         "eval_type": "pass_and_fail",
-        "eval_script": _script(setup, runnable, test_patch),
+        "eval_script": _script(setup, runnable, tests, test_patch),
         "environment": {
             "base": _BASES[setup.python],
-            "source": {"files": files, "tree": tree_hash(files)},
+            "source": _source(tree),
             "env_install": ["python3 -m venv /opt/venv", f"{pip} {wanted}"],
             "install": list(setup.install),
             "test_files": runnable,
             "timeout_s": setup.timeout_s,
         },
     }
+
+
+def _of_tests(path: str) -> bool:
+    """Whether a commit's change of a file is of its tests rather than of its fix; what no patch may bring is too."""
+    return protected(path, tests=()) == "tests" or path.rpartition("/")[2] == _SETTINGS
+
+
+def _is_run(name: str) -> bool:
+    return name.endswith(".py") and "test" in name and name != _SETTINGS
+
+
+def _source(tree: Tree) -> dict[str, Any]:
+    blobs = {path: one.model_dump(mode="json") for path, one in tree.blobs.items()}
+    return {"files": tree.files, **({"blobs": blobs} if blobs else {}), "tree": tree.hash}
 
 
 def lists(before: Sequence[dict[str, Status]], after: Sequence[dict[str, Status]]) -> tuple[list[str], list[str]]:
@@ -173,9 +188,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="qcode-evals mine", description=(__doc__ or "").split("\n\n")[1])
     top.add_argument("repo", type=Path, metavar="REPO", help="a git repository")
     top.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, one JSON object a line")
-    top.add_argument("--commits", type=int, default=200, metavar="N", help="look at the last N (default: 200)")
-    top.add_argument("--limit", type=int, metavar="N", help="stop after N tasks")
-    top.add_argument("--runs", type=int, default=3, metavar="N", help="runs before and after each (default: 3)")
+    top.add_argument(
+        "--commits", type=positive, default=200, metavar="N", help="look at the last N (default: 200)"
+    )  # fmt: skip
+    top.add_argument("--limit", type=positive, metavar="N", help="stop after N tasks")
+    top.add_argument("--resume", action="store_true", help="keep what is in --out, and go on where it ends")
+    top.add_argument("--runs", type=positive, default=3, metavar="N", help="runs before and after each (default: 3)")
     top.add_argument("--python", choices=list(_BASES), default="3.11", help="in the containers (default: 3.11)")
     top.add_argument("--package", action="append", default=[], metavar="NAME", help="to install beside pytest")
     top.add_argument(
@@ -192,11 +210,15 @@ async def _mine(args: argparse.Namespace) -> int:
     name = "".join(letter if letter.isalnum() else "-" for letter in args.repo.resolve().name).strip("-") or "repo"
     setup = Setup(name, args.python, tuple(args.package), tuple(args.install), args.pytest_options, args.runs)
     history = History(args.repo)
+    commits = list(history.commits(args.commits))
     miner = Miner(history, setup, Images(await pip_settings()))
     dropped: Counter[str] = Counter()
-    found = 0
-    with new_rows(args.out) as add:
-        for commit in history.commits(args.commits):
+    known = ids_of(args.out) if args.resume else []
+    found = len(known)
+    with new_rows(args.out, resume=args.resume) as add:
+        for commit in _left(commits, known, name):
+            if args.limit is not None and found >= args.limit:
+                break
             row = await miner.task(commit)
             if isinstance(row, str):
                 dropped[row.partition(":")[0]] += 1
@@ -207,12 +229,20 @@ async def _mine(args: argparse.Namespace) -> int:
                 said = f"a task with {len(json.loads(row['FAIL_TO_PASS']))} tests to pass"
             subject = (commit.message.splitlines() or [""])[0][:60]
             print(visible(f"{commit.hash[:12]} {subject}: {' '.join(said.split())}"), file=sys.stderr, flush=True)
-            if found == args.limit:
-                break
     print(visible(f"{found} tasks in {args.out}" + "".join(f"; {count} {why}" for why, count in dropped.most_common())))
     return 0 if found else 1
 
 
+def _left(commits: Sequence[Commit], known: Sequence[str], name: str) -> list[Commit]:
+    """What is to be looked at: not those between the first and the last task that are there already."""
+    places = [place for place, commit in enumerate(commits) if _named(name, commit) in known]
+    return [*commits[: places[0]], *commits[places[-1] + 1 :]] if places else list(commits)
+
+
+def _named(name: str, commit: Commit) -> str:
+    return f"local__{name}-{commit.hash[:12]}"
+
+
 def main(argv: Sequence[str]) -> int:
     """Mine. Raises: ConfigError, SandboxError."""
-    return asyncio.run(_mine(parser().parse_args(argv)))
+    return interruptible(_mine(parser().parse_args(argv)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from qcode.config.paths import cache_dir
 from qcode_evals.agents import PLAIN, Fittings
 from qcode_evals.dataset import FilesSource, Instance
-from qcode_evals.environment import write_tree
+from qcode_evals.trees import Files, write_tree
 from qcode_sandbox.errors import SandboxUnavailable
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.protocol import Sandbox
@@ -34,10 +34,11 @@ class Trees:
         source = instance.environment.source
         if not isinstance(source, FilesSource):
             raise SandboxUnavailable(f"{instance.instance_id} needs an image: its files do not stand in the row")
-        digest = hashlib.sha256(json.dumps(source.files, sort_keys=True).encode()).hexdigest()[:24]
+        content = source.model_dump(mode="json", exclude={"tree"})
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
         target = self.folder / digest
         if not target.is_dir():
-            await asyncio.to_thread(_write, target, source.files)
+            await asyncio.to_thread(_write, target, source)
         return str(target)
 
     def release(self, instance: Instance) -> None:
@@ -49,7 +50,7 @@ def open_process_box(
 ) -> AbstractAsyncContextManager[Sandbox]:
     """Open it with a copy of the tree; volumes are not known here. Raises (on entering): SandboxError."""
     source = instance.environment.source
-    files = tuple(source.files) if isinstance(source, FilesSource) else ()
+    files = source.paths if isinstance(source, FilesSource) else ()
     return open_sandbox(
         BubblewrapSpec(
             source=Source(root=Path(image), files=files),
@@ -63,13 +64,13 @@ def open_process_box(
     )
 
 
-def _write(target: Path, files: dict[str, str]) -> None:
+def _write(target: Path, tree: Files) -> None:
     """All of it or nothing: another process may write the same."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
         made = Path(name) / "tree"
         made.mkdir()
-        write_tree(made, files)
+        write_tree(made, tree)
         try:
             os.rename(made, target)  # noqa: PTH104 (a folder onto a folder that must not be there)
         except OSError:

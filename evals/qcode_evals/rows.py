@@ -23,11 +23,37 @@ def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
             yield from _lines(path)
 
 
-@contextmanager
-def new_rows(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Writes rows to a new file of JSON lines, each as soon as it is there. Raises: ConfigError if it cannot be."""
+def ids_of(path: Path) -> list[str]:
+    """Instances in a file of JSON lines that is being made, in its order; none if it is not there yet. A last line
+    that was not written to its end is cut off. Raises: ConfigError."""
+    if not path.exists():
+        return []
     try:
-        file = path.open("w", encoding="utf-8")
+        with path.open("r+b") as file:
+            ids, end = [], 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+                ids.append(str(json.loads(line)["instance_id"]))
+            file.truncate(end)
+    except OSError as error:
+        raise ConfigError(f"cannot continue {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"cannot continue {path}: it does not hold rows as JSON lines") from None
+    return ids
+
+
+@contextmanager
+def new_rows(path: Path, *, resume: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Writes rows to a file of JSON lines, each as soon as it is there, behind those of an earlier run to `resume`.
+
+    Raises: ConfigError if it cannot be written, or holds rows that would be lost.
+    """
+    try:
+        if not resume and path.exists() and path.stat().st_size:
+            raise ConfigError(f"{path} is there already: continue it with --resume, or choose another --out")
+        file = path.open("a", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 

@@ -1,17 +1,21 @@
 """From commits to rows; what needs containers is tested with one real commit."""
 
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from qcode.errors import ConfigError
 from qcode_evals.cli import main
 from qcode_evals.dataset import Instance, load
-from qcode_evals.history import History, tree_hash
+from qcode_evals.history import History
 from qcode_evals.mining import Setup, candidate, lists
 from qcode_evals.parsers.status import Status
+from qcode_evals.trees import Files, tree_hash, write_tree
 
 P, F = Status.PASSED, Status.FAILED
 
@@ -41,6 +45,8 @@ def repo(tmp_path: Path) -> Path:
     fixed = {
         "pkg/__init__.py": "def add(a, b):\n    return a + b\n",
         "tests/test_pkg.py": test + "def test_add(): assert add(1, 2) == 3\n",
+        "tests/test_more.py": "from pkg import add\ndef test_one(one): assert add(one, one) == 2\n",
+        "tests/conftest.py": "import pytest\n@pytest.fixture\ndef one(): return 1\n",
     }
     commit(folder, "Add rather than subtract\n\nadd(1, 2) was -1.", fixed)
     return folder
@@ -57,8 +63,9 @@ def test_a_commit_that_changes_code_and_tests_is_a_candidate(repo: Path) -> None
     assert "+    return a + b" in instance.patch
     assert "tests/" not in instance.patch
     assert "+def test_add()" in instance.test_patch
-    assert instance.environment.test_files == ("tests/test_pkg.py",)
-    assert "python -m pytest -rA -p no:cacheprovider tests/test_pkg.py" in instance.eval_script
+    assert instance.environment.test_files == ("tests/test_more.py", "tests/test_pkg.py")
+    assert "python -m pytest -rA -p no:cacheprovider tests/test_more.py tests/test_pkg.py" in instance.eval_script
+    assert "+def one()" in instance.test_patch, "a fixture belongs to the tests"
     assert instance.environment.source.tree == git(repo, "rev-parse", "HEAD~1^{tree}")
 
 
@@ -67,6 +74,56 @@ def test_a_tree_is_named_as_git_names_it(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     commit(tmp_path, "x", files)
     assert tree_hash(files) == git(tmp_path, "rev-parse", "HEAD^{tree}")
+
+
+def test_a_tree_of_more_than_text_is_written_as_git_has_it(repo: Path, tmp_path: Path) -> None:
+    (repo / "logo.png").write_bytes(b"\x89PNG\0\xff")
+    (repo / "run.sh").write_text("#!/bin/sh\n", encoding="utf-8")
+    (repo / "run.sh").chmod(0o755)
+    (repo / "latest").symlink_to("pkg/__init__.py")
+    commit(repo, "More than text", {"pkg/__init__.py": "x = 1\n", "tests/test_pkg.py": "def test(): pass\n"})
+    commit(repo, "Again", {"pkg/__init__.py": "x = 2\n", "tests/test_pkg.py": "def test(): assert 1\n"})
+    history = History(repo)
+    row = candidate(history, next(history.commits(1)), Setup("x"))
+    assert isinstance(row, dict)
+    source = Instance.model_validate(row).environment.source
+    assert isinstance(source, Files)
+    (tmp_path / "made").mkdir()
+    write_tree(tmp_path / "made", source)
+    git(tmp_path / "made", "init", "-q")
+    git(tmp_path / "made", "add", "-A", "-f")
+    assert git(tmp_path / "made", "write-tree") == git(repo, "rev-parse", "HEAD~1^{tree}")
+
+
+@pytest.mark.parametrize("inner", ["a/b", "a"])
+def test_nothing_is_written_through_a_link(inner: str) -> None:
+    link = {"base64": "L3RtcA==", "mode": "120000"}
+    with pytest.raises(ValueError, match="cannot both be files"):
+        Files.model_validate({"files": {inner: "x"}, "blobs": {"a": link}})
+    with pytest.raises(ValueError, match="not a path inside"):
+        Files.model_validate({"files": {"x": "x"}, "blobs": {"../a": link}})
+
+
+def test_one_that_says_no_number_is_asked_again(repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--commits", "--limit", "--runs"):
+        with pytest.raises(SystemExit):
+            main(["mine", str(repo), "--out", str(tmp_path / "x"), option, "0"])
+        assert f"argument {option}: must be at least 1" in capsys.readouterr().err
+
+
+def test_rows_that_are_there_are_kept(repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.jsonl"
+    newest = git(repo, "rev-parse", "HEAD")
+    there = json.dumps({"instance_id": f"local__my-repo-{newest[:12]}"}) + "\n"
+    rows.write_text(there + '{"instance_id": "tor', encoding="utf-8")
+    assert main(["mine", str(repo), "--out", str(rows)]) == 2
+    assert "continue it with --resume" in capsys.readouterr().err
+    assert main(["mine", str(repo), "--out", str(rows), "--resume"]) == 0
+    said = capsys.readouterr()
+    assert rows.read_text(encoding="utf-8") == there, "what was torn off is gone"
+    assert "1 tasks in" in said.out
+    assert "Only words" in said.err
+    assert "Add rather" not in said.err, "it is a task already"
 
 
 def test_nothing_of_the_repository_is_run(repo: Path, tmp_path: Path) -> None:
@@ -94,11 +151,31 @@ def test_only_what_goes_the_same_way_each_time_is_listed() -> None:
 
 
 @pytest.mark.docker
+def test_an_interrupt_is_told_in_a_line_and_leaves_no_container(repo: Path, tmp_path: Path) -> None:
+    slow = {"pkg/__init__.py": "x = 1\n", "tests/test_pkg.py": "import time\ntime.sleep(600)\n"}
+    commit(repo, "Slow", slow)
+    command = [sys.executable, "-P", "-m", "qcode_evals", "mine", str(repo), "--out", str(tmp_path / "rows.jsonl")]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as mining:
+        wait_until(lambda: _containers_of(mining.pid))
+        mining.send_signal(signal.SIGINT)
+        _, said = mining.communicate()
+    assert mining.returncode == 130
+    assert said == "qcode-evals: interrupted; what is written stays\n"
+    assert not _containers_of(mining.pid)
+
+
+def _containers_of(pid: int) -> list[str]:
+    listing = ["docker", "ps", "-a", "--filter", "label=qcode", "--format", '{{.Label "qcode.owner"}}']
+    owners = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    return [owner for owner in owners if owner.startswith(f"{pid}/")]
+
+
+@pytest.mark.docker
 def test_a_mined_task_is_one_that_its_own_patch_resolves(repo: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     assert main(["mine", str(repo), "--out", str(rows), "--runs", "1", "--limit", "1"]) == 0
     (instance,) = load(rows)
-    assert instance.fail_to_pass == ("tests/test_pkg.py::test_add",)
+    assert instance.fail_to_pass == ("tests/test_more.py::test_one", "tests/test_pkg.py::test_add")
     assert instance.pass_to_pass == ("tests/test_pkg.py::test_zero",)
     arguments = ["--dataset", str(rows), "--agent", "gold", "--expect-resolved", "all"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0

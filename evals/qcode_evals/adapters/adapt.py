@@ -5,7 +5,6 @@ after run; the row's lists are of the tests that go the same way each time.
 """
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from qcode.ui.sanitize import visible
 from qcode_evals.adapters.checkouts import polyglot, quixbugs
+from qcode_evals.arguments import interruptible, positive
 from qcode_evals.environment import Images
 from qcode_evals.mining import checked
-from qcode_evals.rows import new_rows
+from qcode_evals.rows import ids_of, new_rows
 from qcode_sandbox.pip_settings import pip_settings
 
 KINDS = {"quixbugs": quixbugs, "polyglot": polyglot}
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("kind", choices=list(KINDS), help="quixbugs, or polyglot: Aider's benchmark, its Python part")
     top.add_argument("folder", type=Path, metavar="DIR", help="the checkout")
     top.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, one JSON object a line")
-    top.add_argument("--runs", type=int, default=2, metavar="N", help="runs before and after each (default: 2)")
+    top.add_argument("--runs", type=positive, default=2, metavar="N", help="runs before and after each (default: 2)")
+    top.add_argument("--resume", action="store_true", help="keep what is in --out, and make the others")
     top.add_argument("--only", action="append", default=[], metavar="NAME", help="only this task; may be repeated")
     return top
 
@@ -38,9 +39,10 @@ async def _adapt(args: argparse.Namespace) -> int:
         row for row in KINDS[args.kind](args.folder)
         if not args.only or row["instance_id"].partition("__")[2] in args.only
     ]  # fmt: skip
-    found = 0
-    with new_rows(args.out) as add:
-        for row in rows:
+    known = ids_of(args.out) if args.resume else []
+    found = len(known)
+    with new_rows(args.out, resume=args.resume) as add:
+        for row in (row for row in rows if row["instance_id"] not in known):
             done = await checked(row, images, args.runs)
             if not isinstance(done, str):
                 found += 1
@@ -53,4 +55,4 @@ async def _adapt(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Adapt. Raises: ConfigError, SandboxError."""
-    return asyncio.run(_adapt(parser().parse_args(argv)))
+    return interruptible(_adapt(parser().parse_args(argv)))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qcode.errors import ConfigError
-from qcode_evals.history import tree_hash
+from qcode_evals.trees import tree_hash
 
 _BASE = "debian-bookworm-py3.11"
 _HERE = "EOF_114329324912"
