@@ -6,16 +6,17 @@ So it is done seldom and thoroughly: at a set share of the window, to at most MO
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 
+from qcode.agent.inwords import in_words
 from qcode.agent.shorter import Changes, size, summarised, tail, unknown, without_results
 from qcode.deltas import EngineRestarted, ModelChanged, PrefillProgress, Retrying
 from qcode.errors import ContextOverflow
 from qcode.events import Compacted, CompactionCause, Event, Notice
-from qcode.messages import Assistant, Message, Usage, User
-from qcode.model import Backend, Request
+from qcode.messages import Assistant, Message, Usage
+from qcode.model import Backend, Delta, Request
 
 MOST = 0.6
 """Share of the trigger that may be left: what shrinks less would be back there after a few steps."""
@@ -102,8 +103,8 @@ class Compaction:
             fits = own is None or before.tokens + SUMMARY_TOKENS + 512 < own
             asked = history if fits and cause is not CompactionCause.OVERFLOW else stubbed
             told = await self._summary(replace(request, history=asked), emit, focus=focus, window=window)
-            if told is not None:
-                usage = told.usage
+            usage = told.usage
+            if told.text.strip():
                 shorter, how = summarised(history, start, told.text.strip(), changes=self._changes), "summary"
                 after = await self._size(replace(request, history=shorter))
         allowed = most if cause is not CompactionCause.ASKED else int(before.tokens * 0.9)
@@ -130,29 +131,21 @@ class Compaction:
         emit(done)
         return done
 
-    async def _summary(self, request: Request, emit: Emit, *, focus: str, window: int | None) -> Assistant | None:
+    async def _summary(self, request: Request, emit: Emit, *, focus: str, window: int | None) -> Assistant:
         """What the model writes about its own conversation: the prompt goes on where it was, so nothing of it is read
-        again. None if it wrote nothing, or cannot read so much."""
+        again. Empty if it wrote nothing, or cannot read so much."""
         words = resources.files("qcode.agent").joinpath("prompts", "compact.md").read_text(encoding="utf-8").strip()
         if focus:
             words += f"\n\nThe user asks to keep above all: {focus}"
         room = SUMMARY_TOKENS if window is None else min(SUMMARY_TOKENS, window // SUMMARY_SHARE)
-        sampling = request.sampling.model_copy(update={"max_tokens": room})
-        asked = replace(
-            request,
-            history=(*request.history, User(text=words)),
-            sampling=sampling,
-            tool_choice="none",
-        )
+
+        def see(delta: Delta) -> None:
+            if isinstance(delta, PrefillProgress | Retrying | EngineRestarted | ModelChanged):
+                emit(delta)
+
         with suppress(ContextOverflow):
-            async with aclosing(self._backend.stream(asked)) as stream:
-                async for item in stream:
-                    match item:
-                        case Assistant():
-                            return item if item.text.strip() else None
-                        case PrefillProgress() | Retrying() | EngineRestarted() | ModelChanged():
-                            emit(item)
-        return None
+            return await in_words(self._backend, request, words, max_tokens=room, see=see)
+        return Assistant()
 
     def _last_count(self, history: Sequence[Message]) -> tuple[int | None, Sequence[Message]]:
         """How long the prompt was up to the last answer that knows it, that answer included; and what came after it."""

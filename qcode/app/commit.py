@@ -8,14 +8,14 @@ import asyncio
 import re
 import shutil
 import tempfile
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qcode.agent.inwords import in_words
 from qcode.app.repository import harmless, last_line
 from qcode.errors import ConfigError, ContextOverflow
-from qcode.messages import Assistant, User
 
 if TYPE_CHECKING:
     from git import Git
@@ -85,18 +85,8 @@ async def _written(talk: "Conversation", patch: str) -> str:
 
 
 async def _asked(talk: "Conversation", words: str) -> str:
-    request = talk.request
-    wanted = replace(
-        request,
-        history=(*request.history, User(text=words)),
-        sampling=request.sampling.model_copy(update={"max_tokens": MESSAGE_TOKENS}),
-        tool_choice="none",
-    )
-    async with aclosing(talk.backend.stream(wanted)) as stream:
-        async for item in stream:
-            if isinstance(item, Assistant):
-                return item.text
-    return ""
+    answer = await in_words(talk.backend, talk.request, words, max_tokens=MESSAGE_TOKENS)
+    return answer.text
 
 
 def _signature(directory: Path) -> None:

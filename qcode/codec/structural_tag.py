@@ -77,6 +77,15 @@ def structural_tag(
     return {"type": "structural_tag", "format": form}
 
 
+def text_without_calls(*, thinks: bool) -> dict[str, Any]:
+    """A `response_format` for an answer that is to have no call: any text that begins and opens none. Small models
+    write a call without its opening tag too, as an answer that begins with a brace. A model that `thinks` may begin
+    with that."""
+    begins = _any_of([*([_constant("<think>")] if thinks else []), {"type": "regex", "pattern": "[^{<]"}])
+    rest = {"type": "any_text", "excludes": ["<tool_call", "<function="]}
+    return {"type": "structural_tag", "format": _sequence([begins, rest])}
+
+
 def _json_call(function: Function, opener: str) -> dict[str, Any]:
     name = json.dumps(function.name, ensure_ascii=False)
     schema = {"type": "object", **{key: value for key, value in function.parameters.items() if key != "oneOf"}}

@@ -9,7 +9,7 @@ from typing import Any
 from qcode.backends.offered import offered
 from qcode.backends.openai_compat.servers import Server
 from qcode.codec import Dialect
-from qcode.codec.structural_tag import structural_tag
+from qcode.codec.structural_tag import structural_tag, text_without_calls
 from qcode.model import Request
 
 FIELD = "response_format"
@@ -33,7 +33,10 @@ class Constraint:
             return fields
         if request.tool_choice == "none":
             # Other servers take the tools out of the prompt for that (SGLang does), and it would be read anew.
-            return fields | {"tool_choice": "none" if server is Server.VLLM else "auto"}
+            if server is not Server.VLLM:
+                return fields | {"tool_choice": "auto"}
+            barred = {FIELD: text_without_calls(thinks=_thinks(request))} if self._wanted and not self._refused else {}
+            return fields | {"tool_choice": "none"} | barred
         if not self._wanted:
             return fields | {"tool_choice": "auto"}
         if server is not Server.VLLM or self._refused:
@@ -50,3 +53,8 @@ class Constraint:
             self.words = "structural tags refused"
         elif self._wanted and not self._refused:
             self.words = "tool_choice required" if accepted.get("tool_choice") == "required" else "none"
+
+
+def _thinks(request: Request) -> bool:
+    thinking = request.sampling.thinking
+    return thinking is not None and thinking.enabled
