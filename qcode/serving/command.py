@@ -254,9 +254,7 @@ def _router(plan: Plan, servers: list[Launch]) -> Launch:
     reasons = (
         Reason(name="--host", value="127.0.0.1", why="only programs on this machine can ask it"),
         Reason(name="--port", value=str(plan.port), why="the one address of all replicas"),
-        Reason(
-            name="--policy", value="cache_aware", why="a session goes where the beginning of its prompt was read before"
-        ),
+        Reason(name="--policy", value="sticky_least_loaded", why="a session stays where its prompt was read before"),
         Reason(name="--worker-startup-timeout-secs", value="86400", why="however long the replicas load"),
         Reason(name="--worker-startup-check-interval", value="2", why="ready soon after they are"),
         Reason(name="--health-check-interval-secs", value="10", why="a replica that is gone is noticed soon"),

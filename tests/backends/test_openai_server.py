@@ -38,6 +38,16 @@ async def test_nothing_of_the_environment_is_sent(
     assert headers["user-agent"].startswith("qcode/")
 
 
+async def test_a_router_can_tell_sessions_apart(serve: Serve, connect: Connect, collect: Collect) -> None:
+    url, server = await serve({"text": "one"}, {"text": "two"}, {"text": "three"})
+    first, second = connect(url, "m"), connect(url, "m")
+    for backend in (first, first, second):
+        await collect(backend)
+    named = [headers["x-session-id"] for method, path, headers, *_ in server.requests if path.endswith("completions")]
+    assert named[0] == named[1] != named[2]
+    assert all(len(name) == 32 for name in named)
+
+
 async def test_a_key_is_sent_where_one_is_given(serve: Serve, connect: Connect, collect: Collect) -> None:
     url, server = await serve({"text": "done"})
     backend = connect(url, "m", api_key="sk-mine")

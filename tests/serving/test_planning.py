@@ -201,6 +201,7 @@ def test_replicas_behind_a_router() -> None:
     assert [server.environment["CUDA_VISIBLE_DEVICES"] for server in servers] == ["0", "1", "2", "3"]
     assert [server.port for server in servers] == [8001, 8002, 8003, 8004]
     assert Path(router.argv[0]).name == "vllm-router"
+    assert "--policy sticky_least_loaded" in router.text
     assert router.text.endswith("http://127.0.0.1:8003 http://127.0.0.1:8004")
     with pytest.raises(ConfigError, match="--replicas needs"):
         planned("qwen3-coder-30b-a3b", "8x141", engine=SGLANG, replicas=2)

@@ -13,6 +13,7 @@ from vllm_served import CONTEXT, served
 from qcode.backends.openai_compat import OpenAIBackend
 from qcode.messages import Assistant, Stop, User
 from qcode.model import Request, Sampling
+from qcode.serving import probe
 from qcode.serving.state import Phase
 
 pytestmark = pytest.mark.serving
@@ -39,21 +40,25 @@ async def test_sessions_keep_their_replica_and_go_on_when_one_is_killed(
     with served(MODEL, toys / MODEL, vllm_python, tmp_path, "--replicas", "2") as server:
         assert server.record.context == CONTEXT
         assert len(server.record.processes) == 3
-        backend = OpenAIBackend(server.record.base_url, server.record.served)
-        assert (await backend.ready()).context_window == CONTEXT
-        await asyncio.gather(*(answered(backend, session) for session in range(6)))
+        # A session has a connection of its own, by which the router knows it.
+        sessions = [OpenAIBackend(server.record.base_url, server.record.served) for _ in range(6)]
+        assert (await sessions[0].ready()).context_window == CONTEXT
+        await asyncio.gather(*(answered(backend, number) for number, backend in enumerate(sessions)))
         # What one replica has read the other has not: a session that came to the other would find nothing.
-        for session in range(6):
-            usage = (await answered(backend, session)).usage
+        for number, backend in enumerate(sessions):
+            usage = (await answered(backend, number)).usage
             assert usage.cached_tokens > 0.8 * usage.prompt_tokens
+        read = [probe.tokens_so_far(server.port + 1 + replica) or 0 for replica in range(2)]
+        assert min(read) > 0.3 * max(read)
 
         os.kill(server.record.processes[0], signal.SIGKILL)
-        for session in range(6):
-            await answered(backend, session)
+        for number, backend in enumerate(sessions):
+            await answered(backend, number)
         async with asyncio.timeout(600):
             while (now := server.now()).restarts == 0 or now.phase is not Phase.READY or len(now.processes) < 3:
                 await asyncio.to_thread(time.sleep, 0.5)
         assert "SIGKILL" in now.note
         assert now.processes[0] != server.record.processes[0]
         assert now.processes[1:] == server.record.processes[1:]
-        await backend.aclose()
+        for backend in sessions:
+            await backend.aclose()

@@ -181,13 +181,17 @@ _UNTOLD = (
 )
 
 
-def request_options(api_key: str | None) -> "openai.RequestOptions":
-    """What every request is sent with: who asks, and nothing of the machine or account that the SDK would add."""
+def request_options(api_key: str | None, session: str) -> "openai.RequestOptions":
+    """What every request is sent with: who asks, and nothing of the machine or account that the SDK would add.
+
+    By `session` a router in front of several servers knows which of them has read the prompt before.
+    """
     from openai import Omit
 
     from qcode import __version__
 
     headers: dict[str, str | Omit] = {"User-Agent": f"qcode/{__version__}", "Accept-Encoding": "identity"}
+    headers["X-Session-Id"] = session
     headers |= dict.fromkeys(_UNTOLD, Omit())
     if not api_key:
         headers["Authorization"] = Omit()

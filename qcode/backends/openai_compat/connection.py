@@ -1,6 +1,7 @@
 """The way to one server: its address, its key, one HTTP client, and short questions outside the conversation."""
 
 import asyncio
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from qcode.backends.openai_compat import faults, payload
@@ -22,6 +23,8 @@ class Connection:
         self.root = server_root(self.url)
         self.timeouts = timeouts
         self._api_key = api_key
+        # Of chance, so that it says nothing of who asks.
+        self._session = uuid.uuid4().hex
         self._opened: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -38,7 +41,7 @@ class Connection:
 
     def options(self) -> "openai.RequestOptions":
         """What every request is sent with."""
-        return request_options(self._api_key)
+        return request_options(self._api_key, self._session)
 
     async def ask(
         self, method: str, url: str, body: dict[str, Any] | None = None, *, absent_is_none: bool = False
