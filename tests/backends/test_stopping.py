@@ -124,6 +124,19 @@ async def test_usage_that_a_server_tells_with_every_chunk_counts(serve: Any, con
     assert 100 < message.usage.completion_tokens < 100 + len(chunks)
 
 
+async def test_vllm_is_asked_for_it(serve: Any, connect: Any, question: Request) -> None:
+    models = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 32768}]}
+    chunks = [part | {"usage": {"prompt_tokens": 50, "completion_tokens": 1}} for part in pieces(WHOLE)]
+    url, server = await serve({"chunks": chunks, "hang_s": [len(chunks), 600]}, routes={"/v1/models": (200, models)})
+    backend = connect(url, "m")
+    await backend.ready()
+    message = await stopped(backend, question, after=lambda item: item == COMMAND_DONE)
+    assert server.bodies[0]["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    # How much of it was cached is not known, which is not the same as nothing.
+    assert (message.usage.prompt_tokens, message.usage.cache_untold) == (50, 1)
+    await come_about(lambda: server.hung_up == 1)
+
+
 async def test_the_prompt_that_a_server_said_it_reads_counts(serve: Any, connect: Any, question: Request) -> None:
     reading = {"choices": [], "prompt_progress": {"total": 70, "cache": 60, "processed": 70}}
     chunks = [reading, *pieces(WHOLE)]

@@ -167,6 +167,9 @@ class OpenAIBackend:
         size = len(payload.encoded(body))
         server = Server(self.info.engine)
         body |= thought.fields(request.sampling.thinking, server)
+        if server is Server.VLLM:
+            # Of an answer that is stopped it would not tell them otherwise.
+            body["stream_options"] = payload.COUNTED_WITH_EACH_CHUNK
         fields = self._habits.apply(self._constraint.applied(body, request, server))
         stream = await self._begin(await self._fitted(request, fields, size), patience)
         reader = ChunkReader(request, self._url, self._speech)
@@ -176,7 +179,8 @@ class OpenAIBackend:
                 for delta in reader.read(chunk):
                     yield delta
                 if request.stopped() and not reader.finished:
-                    yield reader.stop()
+                    await stream.close()
+                    yield await self._heard(reader.stop(), size)
                     return
             await self._survey.settle()
             for item in reader.finish(stream.response.headers.get("content-type", "")):

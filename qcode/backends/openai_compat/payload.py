@@ -19,6 +19,9 @@ EXTENSIONS = ("top_k", "repetition_penalty", "repeat_penalty", "return_progress"
 OPTIONAL = (*EXTENSIONS, "stream_options", "seed", "top_p", "temperature")
 """Fields that a server may do without."""
 
+COUNTED_WITH_EACH_CHUNK = {"include_usage": True, "continuous_usage_stats": True}
+"""`stream_options` of vLLM."""
+
 
 def body(request: Request, model: str) -> dict[str, Any]:
     """The body with every field that qcode would like to send."""
