@@ -98,6 +98,13 @@ def positive(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """One that a server can listen on; some more above it are left for its parts."""
+    if not 0 < (number := int(text)) <= 65_000:
+        raise argparse.ArgumentTypeError("must be from 1 to 65000")
+    return number
+
+
 def seconds(text: str) -> float:
     """A time."""
     if not 0 < (number := float(text)) < float("inf"):

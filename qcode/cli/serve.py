@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcode.cli.arguments import positive
+from qcode.cli.arguments import port, positive
 
 if TYPE_CHECKING:
     from qcode.serving.plan import Wish
@@ -49,7 +49,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                         "suits the model")  # fmt: skip
     engine.add_argument("--python", type=Path, metavar="FILE", help="interpreter of the environment that has the "
                         "engine (default: $QCODE_VLLM_PYTHON or $QCODE_SGLANG_PYTHON, else what is found)")  # fmt: skip
-    engine.add_argument("--port", type=positive, metavar="N", help="default: the engine's own, or the next free one")
+    engine.add_argument("--port", type=port, metavar="N", help="default: the engine's own, or the next free one")
     engine.add_argument("--flag", action="append", default=[], metavar="NAME[=VALUE]", help="one more flag for the "
                         "engine, such as max-num-seqs=8; can be repeated")  # fmt: skip
     model = serve.add_argument_group("the model")
@@ -141,9 +141,11 @@ def _show(args: argparse.Namespace) -> int:
     machine = described(args.machine) if args.machine else detect()
     if args.card:
         engine = wish.engine or choose_engine(wish, machine)
-        text = published(wish.card, engine, wish.hub, "off" if args.speculation == "auto" else args.speculation)
-        if text is None:
-            raise ConfigError(f"the card of {wish.card.title} has no command for {engine}")
+        asked = "off" if args.speculation == "auto" else args.speculation
+        text = published(wish.card, engine, wish.hub, asked)
+        if text is None or (asked != "off" and "--speculative" not in text):
+            speculating = "" if asked == "off" else f" with --speculation {asked}"
+            raise ConfigError(f"the card of {wish.card.title} has no command for {engine}{speculating}")
         print(text)
         return 0
     plan = make_plan(wish, machine)

@@ -89,6 +89,31 @@ def test_a_mistake_is_named_and_does_not_stand_in_the_way_of_looking(ask: Ask, c
     assert "no server of qcode's runs here" in ask("serve", "status")[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--card", "--engine", "vllm", "--speculation", "mtp"], "no command for vllm with --speculation mtp"),
+        (["--card", "--engine", "llama-server"], "no command for llama-server"),
+        (["--dry-run", "--machine", "8x"], "--machine must look like 8x80"),
+        (["--machine", "8x80"], "--machine is for --dry-run"),
+        (["--dry-run", "--context", "2000000"], "reaches 1048576 tokens with YaRN"),
+        (["--dry-run", "--engine", "vllm", "--machine", "1x24"], "does not fit"),
+        (["--dry-run", "--machine", "8x141", "--python", "/no/python"], "--python /no/python is no interpreter"),
+        (["qwen3-8b"], "one model at a time"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(ask: Ask, words: list[str], said: str) -> None:
+    code, stdout, stderr = ask("serve", "qwen3-coder-480b-a35b", *words)
+    assert (code, stdout) == (2, "")
+    assert said in stderr.splitlines()[-1]
+
+
+def test_a_port_that_is_none(qcode: Qcode) -> None:
+    done = qcode("serve", "qwen3-8b", "--dry-run", "--port", "70000")
+    assert done.returncode == 2
+    assert "argument --port: must be from 1 to 65000" in done.stderr
+
+
 @pytest.mark.model
 def test_a_file_is_served_as_the_model_that_it_is(ask: Ask, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QCODE_MODEL", str(small_model))
