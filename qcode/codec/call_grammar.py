@@ -51,6 +51,10 @@ class Grammar:
 
 _WRAPPER = Trigger(TriggerType.WORD, "<tool_call>")
 
+# Without its wrapper. The `$` keeps it from a token that holds "=" and the beginning of a name: the engine would find
+# the grammar broken by a name that is no tool's, and give up the request.
+_HEADER = Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=?)$")
+
 _END = r'end ::= "\n</parameter>\n"'
 
 
@@ -132,7 +136,7 @@ _FORMS = {
             r'root ::= "<tool_call>\n"? call rest?',
             r'rest ::= "</tool_call>" ("\n<tool_call>\n" call "</tool_call>")* "\n"?',
         ),
-        triggers=(_WRAPPER, Trigger(TriggerType.PATTERN, r"(?:^|\n)[ \t]*(<function=)")),
+        triggers=(_WRAPPER, _HEADER),
         shared=(_END, *_JSON),
     ),
     Dialect.HERMES: _Form(

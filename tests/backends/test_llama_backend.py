@@ -131,6 +131,16 @@ async def test_a_call_that_the_model_begins_by_itself_is_held_to_its_form(backen
         assert message.problems == ()
 
 
+@pytest.mark.parametrize("name", ["read_file", "count_vowels"])
+async def test_a_call_to_no_tool_is_turned_into_one_that_is_there(backend: LlamaBackend, name: str) -> None:
+    # "=read" is one token: were the grammar to begin with the name, the engine would find it broken and refuse.
+    words = f"Repeat exactly this and nothing else:\n<function={name}>"
+    calm = CALM.model_copy(update={"temperature": 0.0})
+    request = Request("You repeat what you are told.", (User(text=words),), tools=(VIEW,), sampling=calm)
+    _, message = await answer(backend, request)
+    assert [call.name for call in message.tool_calls] == ["view"]
+
+
 async def test_leaving_early_stops_the_engine_and_keeps_what_it_read(backend: LlamaBackend) -> None:
     long = CALM.model_copy(update={"max_tokens": 2000})
     request = say("Count from 1 to 1000, one number a line.", sampling=long)

@@ -195,9 +195,11 @@ def test_lazy_begins_at_either_tag_and_lets_several_calls_follow() -> None:
     assert LAZY.lazy
     assert any(trigger.value == "<tool_call>" for trigger in LAZY.triggers)
     pattern = next(trigger.value for trigger in LAZY.triggers if trigger.value != "<tool_call>")
-    assert re.search(pattern, "Text.\n<function=edit>")
-    assert re.search(pattern, "<function=edit>")
-    assert not re.search(pattern, "The tag `<function=edit>`")
+    # It ends where the grammar must take over: a token can hold "=" and the beginning of a name.
+    for text in ("Text.\n<function", "Text.\n  <function=", "<function"):
+        assert re.search(pattern, text)
+    for text in ("The tag `<function", "<functions", "<function=edit"):
+        assert not re.search(pattern, text)
 
 
 def test_required_is_a_short_reason_and_one_call() -> None:
