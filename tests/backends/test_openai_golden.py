@@ -31,7 +31,7 @@ def test_an_answer_becomes_its_error(answer: dict[str, Any]) -> None:
 def test_every_answer_says_where_it_comes_from() -> None:
     for path in GOLDEN.glob("*.json"):
         for answer in json.loads(path.read_text(encoding="utf-8")):
-            assert answer["origin"].startswith(("recorded from ", "github.com/", "from memory of github.com/"))
+            assert answer["origin"].startswith(("recorded from ", "github.com/", "as recorded by others"))
             assert answer["case"] in {
                 "overflow", "overload", "loading", "unknown model", "bad request", "bad template", "engine dead",
             }  # fmt: skip
@@ -47,3 +47,9 @@ def test_what_vllm_refuses_is_asked_again_as_it_takes_it() -> None:
     assert simpler == [{"chat_template_kwargs": {"enable_thinking": True}, "top_k": 20}]
     shorter = [adapted({"max_tokens": 50_000}, said) for said in words if "max_model_len" in said]
     assert shorter == [{"max_tokens": 10_240}]
+
+
+def test_what_sglang_refuses_is_asked_again_with_an_answer_that_fits() -> None:
+    words = [faults.words_of(each["body"]) for each in json.loads((GOLDEN / "sglang.json").read_text(encoding="utf-8"))]
+    shorter = [adapted({"max_tokens": 8000}, said) for said in words if "for the completion" in said]
+    assert shorter == [{"max_tokens": 7192}]

@@ -28,8 +28,10 @@ _OVERFLOW = re.compile(
 # llama.cpp answers 500 to what is wrong with a request or with the template that is to render it: asking again changes
 # nothing.
 _OF_THE_REQUEST = re.compile(r"Failed to parse (?:tools|messages|input)|While executing \w+ at line")
-_WINDOW = re.compile(r"maximum context length is (\d+)")
-_PROMPT = re.compile(r"has (\d+) input tokens|\((\d+) in the messages|prompt contains (\d+) input tokens")
+_WINDOW = re.compile(r"maximum context length (?:is|of) (\d+)")
+_PROMPT = re.compile(
+    r"has (\d+) input tokens|\((\d+) in the messages|prompt contains (\d+) input tokens|(\d+) tokens from the input mess"
+)
 
 
 def one_line(text: str, limit: int = WORDS_LIMIT) -> str:
