@@ -67,6 +67,15 @@ class Images:
         await self._once(tag, lambda: self._build_instance(tag, instance))
         return tag
 
+    async def requirements(self, instance: Instance) -> None:
+        """Have the layer below a row's tree there, which all rows with its requirements share.
+
+        Raises: SandboxError, SourceError.
+        """
+        tag = environment_tag(instance)
+        async with self._below(tag, lambda: self._build_environment(tag, instance)):
+            pass
+
     def release(self, instance: Instance) -> None:
         """What `ensure` gave is no longer in use; once for each time."""
         self._room.release(instance_tag(instance))

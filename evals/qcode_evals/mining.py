@@ -7,6 +7,7 @@ run after run; tests that do not go the same way each time are left out of its l
 import argparse
 import asyncio
 import json
+import re
 import shlex
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from qcode.errors import ConfigError
 from qcode.ui.sanitize import visible
 from qcode_evals.arguments import interruptible, positive
 from qcode_evals.boxes import open_box
@@ -29,11 +31,14 @@ from qcode_evals.judging import Grade
 from qcode_evals.parsers.status import Status
 from qcode_evals.patches import protected
 from qcode_evals.rows import ids_of, new_rows
-from qcode_sandbox.errors import SandboxError
+from qcode_sandbox.errors import SandboxError, SandboxUnavailable
 from qcode_sandbox.protocol import Sandbox
 
 _BASES = {"3.9": "debian-bullseye-py3.9", "3.11": "debian-bookworm-py3.11"}
 _SETTINGS = "conftest.py"
+_WORDS = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_BUILDERS_OWN = re.compile(r"returned a non-zero code|^Removing intermediate container|^ ---> ")
 _LARGEST = 20_000_000
 """Bytes of a tree that a row may hold."""
 
@@ -145,13 +150,33 @@ class Miner:
 
     def __init__(self, history: History, setup: Setup, images: Images) -> None:
         self._history, self._setup, self._images = history, setup, images
+        self._begun = False
 
     async def task(self, commit: Commit) -> dict[str, Any] | str:
-        """The finished row, or why there is none."""
+        """The finished row, or why there is none. Raises: ConfigError if what all tasks need cannot be installed."""
         row = await asyncio.to_thread(candidate, self._history, commit, self._setup)
         if isinstance(row, str):
             return row
+        if not self._begun:
+            await self._require(row)
         return await checked(row, self._images, self._setup.runs)
+
+    async def _require(self, row: dict[str, Any]) -> None:
+        try:
+            await self._images.requirements(Instance.model_validate(row))
+        except ValidationError:
+            return
+        except SandboxUnavailable as error:
+            raise ConfigError(f"what the tests need cannot be installed (--package): {_why(error)}") from None
+        self._begun = True
+
+
+def _why(error: SandboxError) -> str:
+    """What a failed build printed at its end, rather than the command that failed."""
+    said = _COLOUR.sub("", str(error)).splitlines()
+    lines = [line.strip() for line in said if line.strip() and not _BUILDERS_OWN.search(line)]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or [str(error)])[-1][-_WORDS:]
 
 
 async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, Any] | str:
@@ -168,7 +193,7 @@ async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, A
         finally:
             images.release(instance)
     except SandboxError as error:
-        return f"its environment does not work: {str(error)[-160:]}"
+        return f"its environment does not work: {_why(error)}"
     if not all(grade.reported for grade in after):
         return f"its tests do not run: {after[0].reason}"
     to_pass, kept = lists([grade.statuses for grade in before], [grade.statuses for grade in after])

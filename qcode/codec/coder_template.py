@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qcode.codec.control import plain
 from qcode.codec.types import Function
+from qcode.control import plain
 
 if TYPE_CHECKING:
     from qcode.messages import Assistant

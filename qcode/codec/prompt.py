@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from qcode.codec import coder_template, hermes_template
-from qcode.codec.control import plain
 from qcode.codec.schema import functions
 from qcode.codec.types import Dialect, ThinkingMode, Tool
+from qcode.control import plain
 
 if TYPE_CHECKING:
     from qcode.messages import Message

@@ -2,8 +2,9 @@
 
 openai: `messages` with `tool_calls`, `weight` 0 where nothing is to be learned, and `tools`. ms-swift: roles tool_call
 and tool_response, `loss` per message, `tools` as JSON text. sharegpt: `conversations` with function_call and
-observation. Only what the model wrote well is learned from: not an answer that had to be repaired, or whose call
-failed.
+observation, and `loss` too. Only what the model wrote well is learned from: not an answer whose call failed or was not
+understood, nor, unless it is asked for, one that had to be repaired. What reads as a control token of a tokenizer is
+kept from being one, as it was in the prompts.
 """
 
 import json
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qcode.control import plain
 from qcode.deltas import ModelChanged
 from qcode.events import Event, SessionStarted
 from qcode.messages import Assistant, Message, Tool, ToolCall, User
@@ -22,16 +24,18 @@ from qcode_tools.toolsets import NAMES, build_toolset
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A system prompt, the tools that there were, and what was said."""
+    """A system prompt, the tools that there were, and what was said. `repaired`: whether answers that were repaired are
+    learned from, as they stand here after it."""
 
     system: str
     tools: tuple[ToolSpec, ...]
     history: tuple[Message, ...]
+    repaired: bool = False
 
     def learned(self, place: int) -> bool:
         """Whether a model shall learn to write this answer."""
         message = self.history[place]
-        if not isinstance(message, Assistant) or message.problems or message.written:
+        if not isinstance(message, Assistant) or message.problems or (message.written and not self.repaired):
             return False
         for answer in (self.history[i] for i in range(place + 1, len(self.history))):
             if not isinstance(answer, Tool):
@@ -69,7 +73,7 @@ def openai(said: Transcript) -> dict[str, Any]:
                 messages.append(answer)
             case Tool(result=result):
                 messages.append({"role": "tool", "tool_call_id": result.call_id, "content": result.content})
-    return {"messages": messages, "tools": _functions(said.tools)}
+    return _plain({"messages": messages, "tools": _functions(said.tools)})
 
 
 def swift(said: Transcript) -> dict[str, Any]:
@@ -86,27 +90,41 @@ def swift(said: Transcript) -> dict[str, Any]:
                 messages += [{"role": "tool_call", "content": _call_text(call), "loss": loss} for call in calls]
             case Tool(result=result):
                 messages.append({"role": "tool_response", "content": result.content})
-    return {"messages": messages, "tools": json.dumps(_functions(said.tools), ensure_ascii=False)}
+    return _plain({"messages": messages, "tools": json.dumps(_functions(said.tools), ensure_ascii=False)})
 
 
 def sharegpt(said: Transcript) -> dict[str, Any]:
     """`conversations` with function_call and observation."""
-    turns: list[dict[str, str]] = []
-    for message in said.history:
+    turns: list[dict[str, Any]] = []
+    for place, message in enumerate(said.history):
         match message:
             case User(text=text):
                 turns.append({"from": "human", "value": text})
             case Assistant(text=text, tool_calls=calls):
+                loss = said.learned(place)
                 if text or not calls:
-                    turns.append({"from": "gpt", "value": text})
-                turns += [{"from": "function_call", "value": _call_text(call)} for call in calls]
+                    turns.append({"from": "gpt", "value": text, "loss": loss})
+                turns += [{"from": "function_call", "value": _call_text(call), "loss": loss} for call in calls]
             case Tool(result=result):
                 turns.append({"from": "observation", "value": result.content})
     tools = json.dumps([entry["function"] for entry in _functions(said.tools)], ensure_ascii=False)
-    return {"system": said.system, "conversations": turns, "tools": tools}
+    return _plain({"system": said.system, "conversations": turns, "tools": tools})
 
 
 FORMATS: dict[str, Callable[[Transcript], dict[str, Any]]] = {"openai": openai, "ms-swift": swift, "sharegpt": sharegpt}
+
+
+def _plain(value: Any) -> Any:
+    """The same without any text that a tokenizer takes for a control token."""
+    match value:
+        case str():
+            return plain(value)
+        case list():
+            return [_plain(each) for each in value]
+        case dict():
+            return {plain(name): _plain(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _functions(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
