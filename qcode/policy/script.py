@@ -38,6 +38,8 @@ _NAMES = frozenset(
 _READS = frozenset({"<", "<&", "<&-", ">&-"})
 _SUBSTITUTIONS = frozenset({"command_substitution", "process_substitution"})
 _QUOTED = frozenset({"raw_string", "ansi_c_string"})
+_EXPANDED = frozenset({"string", "simple_expansion", "expansion", "arithmetic_expansion"})
+_OPERATOR = re.compile(rb"[|&;<>()\n]")
 _SUBSTITUTES = re.compile(rb"`|\$\(|[<>]\(")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _ESCAPED_AGAIN = re.compile(r"\\[`$\\]")
@@ -122,6 +124,9 @@ def _take(node: Syntax, script: Script) -> None:
         case "test_command":
             operators = {child.text for child in node.descend() if child.type == "test_operator"}
             script.evaluates |= "-v" in operators or (bool(operators & _COMPARISONS) and node.text.startswith("[["))
+            if not node.text.startswith("[[") and _ends_within(node):
+                script.unknown.append("operators in [ ], which end it")
+                script.texts.append(node.text)
         case "compound_statement" if node.text.startswith("(("):
             script.evaluates = True
         case kind if kind in _EVALUATING:
@@ -208,6 +213,16 @@ def _hides(node: Syntax) -> bool:
                 left[body.start - node.start : body.end - node.start] = b" " * (body.end - body.start)
         waiting += [(each, expanded or child.type == "expansion") for each in inside]
     return _SUBSTITUTES.search(_ESCAPED.sub(b"", bytes(left))) is not None
+
+
+def _ends_within(node: Syntax) -> bool:
+    """Whether `[ … ]` holds an operator of the shell: to the grammar it is an expression like `[[ … ]]`, to bash a
+    command like any."""
+    left = bytearray(node.text.encode())
+    for child in node.descend():
+        if child.type in _SUBSTITUTIONS | _QUOTED | _EXPANDED:
+            left[child.start - node.start : child.end - node.start] = b"x" * (child.end - child.start)
+    return _OPERATOR.search(_ESCAPED.sub(b"", bytes(left))) is not None
 
 
 def _is_quoted(heredoc: Syntax) -> bool:

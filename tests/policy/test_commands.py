@@ -1,60 +1,10 @@
 """What a script would run, and whether it only reads: by table."""
 
 import pytest
+from shell_scripts import READS
 
 from qcode.policy.commands import take_apart
 from qcode.policy.shell import only_reads
-
-READS = r"""
-ls -la
-cat a | grep -n foo | head -20 2>/dev/null
-rg -n foo src
-find . -name '*.py' -not -path './.git/*' -exec grep -l foo {} +
-find . -name '*.py' -newer a -print0 | xargs -0 wc -l
-git -C src log --oneline -5 && git status --short
-git --no-pager diff HEAD~1 -- src
-git -c color.ui=never log -3
-git branch -a
-git stash list
-git config --get user.name
-LANG=C sort a | uniq -c
-env FOO=1 timeout 5 nice -n 5 ls
-sh -c 'ls; cat b'
-bash -lc "grep -rn foo src | wc -l"
-sed -n '1,20p' x.py
-sed 's/a/b/g' x
-awk '{print $1, NF}' f
-sed ':a;N;$!ba;s/\n/ /g' x
-sed -n '/^def/,/^$/{p;q}' x
-sed '5a more' x; sed 'y/abc/xyz/' x
-git diff -u; git log -m -p
-rg --pretty foo
-unset x; unset -f y
-for f in *.py; do cat "$f"; done
-if [ -f x ]; then cat x; else echo no; fi
-python3 --version; git --version
-cd src && ls && pwd
-set -euo pipefail; ls
-test -f x && head -5 x || true
-command -v git
-which python3 && type ls
-echo "$HOME" "$(git rev-parse HEAD)"
-cat <<'EOF'
-diff <(sort a) <(sort b)
-ls 2>&1 >/dev/null
-x=3; echo "$x"
-case $1 in a) ls;; *) cat b;; esac
-! grep -q foo bar
-(cd src; ls) ; { pwd; }
-time ls
-jq '.a' x.json
-export LANG=C
-read -r line < file
-printf '%s\n' a
-echo 'a `rm x` $(rm x)' "a \`rm x\` \$(rm x)" # `rm x`
-echo "${a:-b}" ${a%%.*} ${a//\`/x}
-echo x | xargs
-""".strip().split("\n")
 
 MORE = r"""
 rg --pre ./evil x
@@ -193,6 +143,11 @@ uniq a b
 tree -o out
 diff -l a b
 file -C -m x
+[ x || ./evil ]
+[ x && ./evil ]
+[ x > y ]
+[ -f x -o ( ./evil ) ]
+[ x|./evil ]
 unset 'a[$(rm x)]'
 test -v 'a[$(rm x)]'
 printf -v 'a[$(rm x)]' x
@@ -243,6 +198,7 @@ async def test_these_do_more_or_may(script: str) -> None:
         ("env -v --split-string='git push'", "git push"),
         ("coproc git push", "git push"),
         ('git commit -m "$(git push)"', "git push"),
+        ('[ "$(git push)" || true ]', "git push"),
     ],
 )
 async def test_a_command_is_found_wherever_it_stands(script: str, runs: str) -> None:
