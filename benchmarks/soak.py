@@ -41,7 +41,7 @@ async def state(box: Sandbox) -> State:
     gc.collect()
     counted, _, memory = (await box.exec(LOOK, timeout_s=60)).output.partition("-\n")
     processes, *used = map(int, counted.split())
-    return State(*own(), processes, sum(used), round(int(memory or outside()) / 1e6, 1))
+    return State(*own(), processes, sum(used), round(int(memory or outside(box.name)) / 1e6, 1))
 
 
 def own() -> tuple[float, int, int]:
@@ -51,12 +51,15 @@ def own() -> tuple[float, int, int]:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1), descriptors, threads
 
 
-def outside() -> str:
-    """What the control group of the one bubblewrap sandbox holds, as the host sees it; 0 where there is none."""
-    for name in ("memory.usage_in_bytes", "memory.current"):
-        for path in Path("/sys/fs/cgroup").rglob(f"qcode-box-*/{name}"):
-            return path.read_text(encoding="ascii")
-    return "0"
+def groups(name: str) -> list[Path]:
+    """Control groups of a bubblewrap sandbox."""
+    return list(Path("/sys/fs/cgroup").rglob(name.replace("bubblewrap:", "qcode-box-")))
+
+
+def outside(name: str) -> str:
+    """What the control group of a bubblewrap sandbox holds, as the host sees it; 0 where there is none."""
+    counters = [group / file for group in groups(name) for file in ("memory.usage_in_bytes", "memory.current")]
+    return next((path.read_text(encoding="ascii") for path in counters if path.exists()), "0")
 
 
 async def step(box: Sandbox, number: int) -> None:
@@ -105,7 +108,7 @@ async def soak(kind: str, spec: BubblewrapSpec | DockerSpec, steps: int) -> bool
                 early = await state(box)
         late = await state(box)
     spent = time.monotonic() - began
-    gone = not await asyncio.to_thread(left)
+    gone = not await asyncio.to_thread(left) and not await asyncio.to_thread(groups, box.name)
     print(f"{kind}: {steps} steps in {spent:.0f} s; after {steps // 10}: {early}; after all: {late}; all gone: {gone}")
     return (
         gone

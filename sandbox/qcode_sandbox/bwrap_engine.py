@@ -104,7 +104,7 @@ class BubblewrapEngine:
         """Start it, and wait until it answers. Raises: SandboxError."""
         spec = self._spec
         group = await asyncio.to_thread(
-            lambda: cgroups.make(self._folder.name, memory_mb=spec.memory_mb, pids=spec.pids, cpus=spec.cpus)
+            lambda: cgroups.make(self._folder.root, memory_mb=spec.memory_mb, pids=spec.pids, cpus=spec.cpus)
         )
         for limit, instead in _WITHOUT.items():
             if limit not in group.held:

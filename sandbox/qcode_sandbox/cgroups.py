@@ -6,14 +6,19 @@ group is made beside the group that this process is in.
 """
 
 import contextlib
+import errno
 import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 _PERIOD_US = 100_000
-_EMPTY_AFTER_S = 3.0
+_EMPTY_AFTER_S = 10.0
+_RECORD = "groups"
+"""File of a sandbox's folder that says where its groups are: who removes them may be in another group itself."""
+
 _MB = 1 << 20
 
 
@@ -36,16 +41,19 @@ class _Place:
     version: int
 
 
-def make(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group:
-    """A group with as many of the limits as this user may set; blocking."""
+def make(folder: Path, *, memory_mb: int, pids: int, cpus: float) -> Group:
+    """A group of the folder's name with as many of the limits as this user may set; blocking. Raises: OSError."""
+    places = _places()
+    made = "".join(f"{place.parent / folder.name}\n" for place in places)
+    (folder / _RECORD).write_bytes(os.fsencode(made))
     entries: list[Path] = []
     counter: Path | None = None
     held: set[str] = set()
-    for place in _places():
+    for place in places:
         wanted = place.controllers - held
         if not wanted:
             continue
-        group = place.parent / name
+        group = place.parent / folder.name
         try:
             group.mkdir(exist_ok=True)
         except OSError:
@@ -60,7 +68,7 @@ def make(name: str, *, memory_mb: int, pids: int, cpus: float) -> Group:
         if "memory" in taken:
             counter = group / ("memory.events" if place.version == 2 else "memory.oom_control")
     if entries and not _can_be_entered(entries):
-        remove(name)
+        remove(folder)
         return Group((), None, frozenset())
     return Group(tuple(entries), counter, frozenset(held))
 
@@ -71,16 +79,38 @@ def _can_be_entered(entries: list[Path]) -> bool:
     return subprocess.run(["sh", "-c", enter, "sh", *map(str, entries)], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def remove(name: str) -> None:
-    """Remove the groups of that name, once their processes are gone; blocking."""
+def remove(folder: Path) -> bool:
+    """End what still runs in the groups of a folder, and remove them; False where one is still in use; blocking."""
     until = time.monotonic() + _EMPTY_AFTER_S
-    for place in _places():
-        group = place.parent / name
-        while group.exists() and time.monotonic() < until:
-            try:
-                group.rmdir()
-            except OSError:
-                time.sleep(0.01)
+    try:
+        made = [Path(os.fsdecode(line)) for line in (folder / _RECORD).read_bytes().splitlines()]
+    except OSError:
+        return True
+    return all(_removed(group, until) for group in made if group.name == folder.name)
+
+
+def _removed(group: Path, until: float) -> bool:
+    while True:
+        _end_all_in(group)
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _end_all_in(group: Path) -> None:
+    with contextlib.suppress(OSError):
+        for number in (group / "cgroup.procs").read_text(encoding="ascii").split():
+            # 0 is a process that this namespace does not know.
+            if number != "0":
+                with contextlib.suppress(OSError):
+                    os.kill(int(number), signal.SIGKILL)
 
 
 def _limit(group: Path, version: int, controller: str, memory_mb: int, pids: int, cpus: float) -> bool:

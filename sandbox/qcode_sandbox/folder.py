@@ -49,8 +49,9 @@ class Folder:
 
     def remove(self) -> None:
         """Remove the directory and its control groups; blocking."""
-        cgroups.remove(self.root.name)
-        # The mark goes last, so that what a kill interrupts here is finished by the next run's reaper.
+        # The mark goes last, so that what a kill interrupts here, or still runs, is finished by the next run's reaper.
+        if not cgroups.remove(self.root):
+            return
         for name in _names(self.root):
             shutil.rmtree(self.root / name, ignore_errors=True)
         if any((self.root / name).is_dir() for name in _names(self.root)):

@@ -111,6 +111,49 @@ async def test_a_run_that_was_killed_leaves_nothing_and_another_goes_on(kind: st
     assert not await asyncio.to_thread(owned_by, os.getpid())
 
 
+def groups_of(name: str) -> list[Path]:
+    """Control groups of a bubblewrap sandbox."""
+    return list(Path("/sys/fs/cgroup").rglob(name.replace("bubblewrap:", "qcode-box-")))
+
+
+async def test_its_control_groups_go_too_though_its_owner_was_in_another_group(tree: Source) -> None:
+    elsewhere, word = Path("/sys/fs/cgroup/memory") / f"qcode-test-{mark()}", mark()
+    try:
+        await asyncio.to_thread(elsewhere.mkdir)
+    except OSError:
+        pytest.skip("no control group of version 1 can be made here")
+    try:
+        enter = 'echo 0 >"$0" && exec "$@"'
+        dead = await asyncio.create_subprocess_exec(
+            "sh", "-c", enter, str(elsewhere / "cgroup.procs"),
+            sys.executable, "-P", "-c", OWNER, "bubblewrap", str(tree.root), word, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert dead.stdout
+        assert await dead.stdout.readline() == b"begun\n"
+        name = (await dead.stdout.readline()).decode().strip()
+        await come_about(lambda: processes(word), "nothing runs inside")
+        assert any(elsewhere in group.parents for group in await asyncio.to_thread(groups_of, name))
+        dead.send_signal(signal.SIGKILL)
+        await dead.wait()
+        await asyncio.to_thread(reap_stale)
+        assert await asyncio.to_thread(groups_of, name) == []
+        assert await nothing_of(dead.pid)
+    finally:
+        await come_about(lambda: not (elsewhere / "cgroup.procs").read_text(encoding="ascii"))
+        await asyncio.to_thread(elsewhere.rmdir)
+
+
+async def test_what_runs_in_its_groups_without_its_mark_is_ended_with_them(tree: Source) -> None:
+    async with open_sandbox(jail_spec("bubblewrap", tree)) as box:
+        groups = await asyncio.to_thread(groups_of, box.name)
+        if not groups:
+            pytest.skip("no control group can be made here")
+        stranger = await asyncio.create_subprocess_exec("sleep", mark())
+        await asyncio.to_thread((groups[0] / "cgroup.procs").write_text, f"{stranger.pid}", encoding="ascii")
+    assert await stranger.wait() == -signal.SIGKILL
+    assert await asyncio.to_thread(groups_of, box.name) == []
+
+
 async def test_a_first_process_that_is_killed_from_outside_is_told(tree: Source) -> None:
     async with open_sandbox(jail_spec("bubblewrap", tree)) as box:
         call, pid, word = await one_inside(box)
