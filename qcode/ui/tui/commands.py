@@ -24,6 +24,9 @@ OWN = {
     "quit": "leave",
 }
 
+NAME = 30
+"""Characters of a model's name in a title: the end of it, for some are paths."""
+
 KEYS = """\
 **Keys**
 
@@ -133,7 +136,9 @@ class OwnCommands:
             self._app.work.command(self._shared("/model"))
             return
         items = [Item(each.words, each.words, each.about) for each in offered]
-        self._app.push_screen(Picker(f"Instead of {talk.info.model} let answer", items, self._app.canvas), self._model)
+        name = talk.info.model
+        name = name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+        self._app.push_screen(Picker(f"Instead of {name} let answer", items, self._app.canvas), self._model)
 
     def _model(self, words: str | None) -> None:
         if words is not None:

@@ -70,7 +70,8 @@ class Picker(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Title, filter, list."""
-        yield Static(Text(self._title + " · type to search, Enter takes, Esc leaves"))
+        title = f"{visible(self._title)} · type to search, Enter takes, Esc leaves"
+        yield Static(Text(title, no_wrap=True, overflow="ellipsis"))
         yield Input(self._query, compact=True)
         yield self._list
 

@@ -17,6 +17,7 @@ from qcode.agent.limits import Limits
 from qcode.agent.profile import PROFILES
 from qcode.app.conversation import Conversation
 from qcode.app.model_in_use import ModelInUse
+from qcode.app.models import Models
 from qcode.app.repository import open_repository
 from qcode.backends.scripted import ScriptedBackend
 from qcode.model import Sampling
@@ -91,6 +92,7 @@ def screen(repository: Path, tmp_path: Path) -> Screen:
         mode: str = "yolo",
         resume: Path | None = None,
         load_first: Callable[[], None] = lambda: None,
+        models: Models | None = None,
         **ready: Any,
     ) -> AsyncIterator[Seen]:
         script = tmp_path / "script.jsonl"
@@ -111,6 +113,7 @@ def screen(repository: Path, tmp_path: Path) -> Screen:
                 copied=True,
                 session_dir=tmp_path / "sessions",
                 resume=resume,
+                models=models,
             )
 
         def load(notice: Callable[[str], None]) -> Ready:
