@@ -18,6 +18,7 @@ from qcode.agent.mentions import named_paths, with_mentions
 from qcode.agent.permission import Permission
 from qcode.agent.precheck import Foreseen, Precheck
 from qcode.agent.profile import Profile
+from qcode.agent.question import is_question
 from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
 from qcode.agent.trial import Trial
@@ -40,7 +41,7 @@ from qcode.events import (
 )
 from qcode.messages import Assistant, Message, Stop, ToolCall
 from qcode.model import Backend, Request, Sampling
-from qcode.policy.policy import Policy
+from qcode.policy.policy import Mode, Policy
 from qcode.session.fold import final_text
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
@@ -72,15 +73,18 @@ class Agent:
         watch: Watch | None = None,
         compact_at: float | None = None,
         asides: Asides | None = None,
+        talking: bool = False,
     ) -> None:
         """`sandbox` is awaited when the first tool runs: the model reads its prompt while the sandbox starts. Without
         a policy every call may run; without an approver what the policy would ask about is denied. `watch` stands
         around each call that runs. `compact_at` is the share of the window at which the conversation is shortened;
-        `asides` is what the model is to hear besides."""
+        `asides` is what the model is to hear besides. `talking`: somebody talks with it, and may only ask something."""
         self._backend = backend
         self._toolset = toolset
         self._sandbox = sandbox
-        self._profile = profile
+        self._profile = self._led = profile
+        self._talking = talking
+        self._policy = policy
         self._system = profile.system
         self._limits = limits
         self._sampling = sampling
@@ -180,18 +184,19 @@ class Agent:
     async def _begin(self, said: str, emit: Emit, preface: str) -> None:
         self._known.hear(self.asides, emit)
         self._task = text = said
+        self._led = self._profile.to_answer() if self._asked(said) else self._profile
         if self._profile.mentions:
             sandbox = await self._sandbox()
             await self._trial.prepare(text, named_paths(text), sandbox)
             text, shown = await with_mentions(said, sandbox)
             self._quotes.begin(said, shown)
-        text = _joined(text, self._profile.hints.opening)
+        text = _joined(text, self._led.hints.opening)
         text = _joined(preface, text) if preface else text
         self._known.said(text)
         emit(TurnStarted(text=text, said=said if text != said else ""))
 
     async def _steps(self, budget: Budget, emit: Emit) -> Reason:
-        repetition, check, silent = Repetition(), FinishCheck(thorough=self._profile.thorough), 0
+        repetition, check, silent = Repetition(), FinishCheck(thorough=self._led.thorough), 0
         while True:
             if (limit := budget.reached()) is not None:
                 return limit
@@ -201,15 +206,15 @@ class Agent:
             if await self._compaction.due(self._request):
                 await self.compact(emit, CompactionCause.SHARE, budget=budget)
             try:
-                answer = await self._ask(budget, emit, withheld=withheld(check, self._quotes, self._toolset.specs))
+                answer = await self._ask(budget, emit, check)
             except ContextOverflow:
                 if not await self.compact(emit, CompactionCause.OVERFLOW, budget=budget):
                     raise
-                answer = await self._ask(budget, emit, withheld=withheld(check, self._quotes, self._toolset.specs))
+                answer = await self._ask(budget, emit, check)
             if not answer.tool_calls:
                 if self.asides:
                     continue
-                words = reminder(answer, must_call=self._profile.tool_choice == "required") or check.objection()
+                words = reminder(answer, must_call=self._led.tool_choice == "required") or check.objection()
                 if words is None:
                     return Reason.FINISHED
                 silent += 1
@@ -231,18 +236,23 @@ class Agent:
             if not self._known.go_back(emit) and answer.problems:
                 self._known.feedback("\n".join(answer.problems), "malformed", emit)
 
-    async def _ask(self, budget: Budget, emit: Emit, *, withheld: frozenset[str]) -> Assistant:
+    def _asked(self, words: str) -> bool:
+        """Whether these words are to be answered in words, by a model that is else held to calls."""
+        planning = self._policy is not None and self._policy.mode is Mode.PLAN
+        return self._talking and self._profile.tool_choice == "required" and (planning or is_question(words))
+
+    async def _ask(self, budget: Budget, emit: Emit, check: FinishCheck) -> Assistant:
         left = budget.tokens_left
-        sampling = self._known.attempts.bolder(self._sampling) if self._profile.goes_back else self._sampling
+        sampling = self._known.attempts.bolder(self._sampling) if self._led.goes_back else self._sampling
         if left is not None:
             sampling = sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, left)})
         precheck = Precheck(self._toolset, self._sandbox, denied=self._permission.foreseen)
         request = replace(
             self._request,
             sampling=sampling,
-            tool_choice=self._profile.tool_choice,
-            choices=await self._quotes.choices(await self._sandbox()) if self._profile.quotes else {},
-            withheld=withheld,
+            tool_choice=self._led.tool_choice,
+            choices=await self._quotes.choices(await self._sandbox()) if self._led.quotes else {},
+            withheld=withheld(check, self._quotes, self._toolset.specs, question=self._led is not self._profile),
             stopped=precheck.failed,
         )
 
@@ -284,7 +294,7 @@ class Agent:
         check.note(effect, result)
         self._quotes.note(call, result)
         times = repetition.note(call, result, effect)
-        words = NUDGE if times == LIMIT - 1 else self._profile.hints.after(effect, result)
+        words = NUDGE if times == LIMIT - 1 else self._led.hints.after(effect, result)
         words = "" if ends else words
         result = result.model_copy(update={"content": _joined(result.content, words)})
         self._known.happened(effect, result)

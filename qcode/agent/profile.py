@@ -33,6 +33,10 @@ class Profile:
         text = resources.files("qcode.agent").joinpath("prompts", self.prompt).read_text(encoding="utf-8").strip()
         return text.replace(_NO_NETWORK, "") if self.reaching else text
 
+    def to_answer(self) -> "Profile":
+        """The same for words that only ask something: the model may look, and answers in words."""
+        return replace(self, tool_choice="auto", thorough=False, quotes=False, goes_back=False, hints=Hints())
+
     def in_a_network(self, *, reaching: bool) -> "Profile":
         """The same for a sandbox from which some hosts are reached, or none."""
         return replace(self, reaching=reaching)

@@ -276,7 +276,7 @@ class Conversation:
         return Agent(
             backend=model.backend, toolset=model.toolset, sandbox=self._holding.place.get, profile=model.profile,
             limits=self._limits, sampling=model.sampling, policy=self.policy, approver=self._approver,
-            watch=self._changes.around, compact_at=self.compact_at, asides=self._asides,
+            watch=self._changes.around, compact_at=self.compact_at, asides=self._asides, talking=True,
         )  # fmt: skip
 
     def _sync(self) -> None:

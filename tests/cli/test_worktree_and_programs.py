@@ -141,6 +141,21 @@ def test_the_agents_change_is_committed_with_a_message_by_the_model(qcode: Qcode
     assert git(repo, "status", "--porcelain") == ""
 
 
+def test_a_small_model_that_is_asked_something_may_answer_in_words(qcode: Qcode, repo: Path, script) -> None:  # type: ignore[no-untyped-def]
+    said = ["What does calc.py do?", "Repair calc.py."]
+    change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    answers = ("It adds.", "I would repair it.", change, call("bash", command="true"), call("finish", summary="So."))
+    done = qcode(
+        "--input", "stream-json", "--repo", repo, "--sandbox", "bubblewrap", "--tools", "small", "--mode", "yolo",
+        "--model", script(*answers),
+        stdin="".join(json.dumps({"type": "user", "text": text}) + "\n" for text in said),
+    )  # fmt: skip
+    heard = [json.loads(line) for line in done.stdout.splitlines()]
+    ends = [event for event in heard if event.get("event") == "turn_finished"]
+    assert [(end["reason"], end["steps"]) for end in ends] == [("finished", 1), ("finished", 4)], done.stderr
+    assert ends[0]["text"] == "It adds."
+
+
 def test_a_commit_by_nobody_is_refused_before_the_model_is_asked(qcode: Qcode, repo: Path, script) -> None:  # type: ignore[no-untyped-def]
     git(repo, "config", "user.useConfigOnly", "true")
     messages = [
