@@ -23,6 +23,7 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 _LEAVE_S = 2.0
 _KILL_GRACE_S = 5.0
 _READ = 1 << 16
+_READS = 16
 _SAID = 4_000
 """Bytes of its stderr that are kept, the last ones."""
 
@@ -55,25 +56,28 @@ async def host_pipe(settings: ServerSettings, variables: Mapping[str, str]) -> A
         directory = await asyncio.to_thread(_prepared, folder, settings.cwd)
         given.setdefault("TMPDIR", str(folder.root / "tmp"))
         watched, held = os.pipe()
+        errors = Errors()
         try:
             try:
                 process = await asyncio.create_subprocess_exec(
                     "bash", "--norc", "--noprofile", "-c", _GUARD, "qcode", str(folder.first_tag), str(watched),
                     program, *settings.args,
-                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors.end,
                     cwd=directory, env=given, start_new_session=True, pass_fds=[watched],
                 )  # fmt: skip
             except OSError as error:
                 raise ServerError(f"it cannot be started: {error.strerror or error}") from error
             finally:
                 os.close(watched)
-            pipe = HostPipe(process)
+                os.close(errors.end)
+            pipe = HostPipe(process, errors)
             try:
                 yield pipe
             finally:
                 await to_the_end(pipe.close(folder))
         finally:
             os.close(held)
+            errors.close()
     finally:
         await to_the_end(asyncio.to_thread(folder.remove))
 
@@ -90,10 +94,9 @@ def _prepared(folder: Folder, wanted: str | None) -> Path:
 class HostPipe:
     """Implements `Pipe` over a child's streams."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, errors: "Errors") -> None:
         self._process = process
-        self._said = b""
-        self._listening = asyncio.ensure_future(self._listen())
+        self._errors = errors
 
     @property
     def pid(self) -> int:
@@ -115,9 +118,9 @@ class HostPipe:
             return b""
 
     async def said(self) -> str:
-        # What it wrote last may still be on its way.
-        await asyncio.wait({self._listening}, timeout=0.2)
-        return self._said.decode(errors="replace").strip()
+        # What it wrote before its stdout ended is in the pipe by now.
+        self._errors.take()
+        return self._errors.last.decode(errors="replace").strip()
 
     async def close(self, folder: Folder) -> None:
         """End it: its input first, then by force."""
@@ -129,7 +132,7 @@ class HostPipe:
             os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.to_thread(folder.kill)
         # What it wrote and nobody read keeps the pipe open.
-        rest = {ended, self._listening, asyncio.ensure_future(self._drain())}
+        rest = {ended, asyncio.ensure_future(self._drain())}
         await asyncio.wait(rest, timeout=_KILL_GRACE_S)
         for task in rest:
             task.cancel()
@@ -139,7 +142,32 @@ class HostPipe:
         while await self.read():
             pass
 
-    async def _listen(self) -> None:
-        assert self._process.stderr is not None
-        while data := await self._process.stderr.read(_READ):
-            self._said = (self._said + data)[-_SAID:]
+
+class Errors:
+    """A pipe for the stderr of a program, read as it comes; `end` is the program's, `last` the last of what came."""
+
+    def __init__(self) -> None:
+        self.last = b""
+        self._read, self.end = os.pipe()
+        os.set_blocking(self._read, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._read, self.take)
+
+    def take(self) -> None:
+        """Take in what is there, and not for ever from a program that goes on writing."""
+        for _ in range(_READS if self._read >= 0 else 0):
+            try:
+                data = os.read(self._read, _READ)
+            except BlockingIOError:
+                return
+            if not data:
+                self._loop.remove_reader(self._read)
+                return
+            self.last = (self.last + data)[-_SAID:]
+
+    def close(self) -> None:
+        """Nothing more is taken in; safe to call twice."""
+        if self._read >= 0:
+            self._loop.remove_reader(self._read)
+            os.close(self._read)
+            self._read = -1
