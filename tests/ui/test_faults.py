@@ -1,14 +1,20 @@
 """What goes wrong around a session: broken configuration, a session that is open already, a terminal that goes away
 and comes back."""
 
+import fcntl
 import os
+import re
+import struct
 import subprocess
 import sys
-import time
+import termios
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from calls import committed, scripted
+from calls import call, committed, scripted
+from waiting import wait_until
 
 SOON_S = 120.0
 
@@ -90,50 +96,85 @@ def test_a_session_is_not_opened_twice(repo: Path, script: str) -> None:
 @pytest.mark.skipif(
     subprocess.run(["sh", "-c", "command -v tmux"], capture_output=True, check=False).returncode != 0, reason="no tmux"
 )
-def test_a_terminal_that_is_detached_and_attached_again_shows_what_came_meanwhile(
-    repo: Path, script: str, tmp_path: Path
-) -> None:
+def test_a_terminal_that_is_detached_and_attached_again_shows_what_came_meanwhile(repo: Path, tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    waits = call("bash", command=f"echo it waits; until [ -e {opened} ]; do sleep 0.05; done")
+    script = scripted(tmp_path / "waiting.jsonl", waits, "This came meanwhile.", "Well.")
+    options = f"--sandbox none --mode yolo --model {script} --repo {repo}"
     tmux = ["tmux", "-S", str(tmp_path / "tmux"), "-f", os.devnull]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TMUX")}
     environment |= {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-    command = f"{sys.executable} -P -m qcode --sandbox none --model {script} --repo {repo}; echo left with $?; sleep 60"
+    # What is left of it stays to be looked at, for as long as that takes.
+    command = f"{sys.executable} -P -m qcode {options}; echo left with $?; read -r"
+
+    def ask(*words: str) -> str:
+        return subprocess.run([*tmux, *words], capture_output=True, text=True, check=False).stdout
 
     def look(*words: str) -> None:
-        deadline = time.monotonic() + SOON_S
         seen = ""
-        while time.monotonic() < deadline:
-            done = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False)
-            if all(word in (seen := done.stdout) for word in words):
-                return
-            time.sleep(0.1)
-        pytest.fail(f"not seen: {words} in\n{seen}")
 
-    def attached() -> subprocess.Popen[bytes]:
-        master, slave = os.openpty()
-        client = subprocess.Popen([*tmux, "attach"], stdin=slave, stdout=slave, stderr=slave, env=environment)
-        os.close(slave)
-        masters.append(master)
-        return client
+        def shown() -> bool:
+            nonlocal seen
+            seen = ask("capture-pane", "-p")
+            return all(word in seen for word in words)
 
-    masters: list[int] = []
-    subprocess.run([*tmux, "new-session", "-d", "-x", "90", "-y", "24", command], env=environment, check=True)
+        try:
+            wait_until(shown)
+        except AssertionError:
+            pytest.fail(f"not seen: {words} in\n{seen}")
+
+    ask_for_it = ["new-session", "-d", "-x", "90", "-y", "24", command]
+    subprocess.run([*tmux, *ask_for_it], env=environment, check=True)
     try:
-        look("Say what to do", "ask")
-        client = attached()
-        subprocess.run([*tmux, "send-keys", "hello", "Enter"], check=True)
-        look("slowly")
-        # The terminal goes away, as when a connection breaks; the session does not.
-        client.kill()
-        client.wait()
-        os.close(masters.pop())
-        look("slowly, word by word", "finished")
-        client = attached()
-        subprocess.run([*tmux, "send-keys", "again", "Enter"], check=True)
-        look("Well.")
-        subprocess.run([*tmux, "send-keys", "C-d"], check=True)
-        look("left with 0")
+        look("Say what to do", "yolo")
+        with Attached(tmux, environment) as client:
+            client.until("Say what to do")
+            ask("send-keys", "hello", "Enter")
+            client.until("it waits")
+        # The terminal has gone away, as when a connection breaks; the session has not.
+        wait_until(lambda: not ask("list-clients"))
+        opened.touch()
+        look("This came meanwhile.", "finished")
+        with Attached(tmux, environment) as client:
+            client.until("This came meanwhile.")
+            ask("send-keys", "again", "Enter")
+            client.until("Well.")
+            ask("send-keys", "C-d")
+            client.until("left with 0")
     finally:
-        subprocess.run([*tmux, "kill-server"], capture_output=True, check=False)
-        for master in masters:
-            os.close(master)
-        client.wait()
+        ask("kill-server")
+
+
+class Attached:
+    """A client of tmux on a terminal of its own, all of whose output is read; killed when the context is left."""
+
+    def __init__(self, tmux: list[str], environment: dict[str, str]) -> None:
+        self._master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 90, 0, 0))
+        self._process = subprocess.Popen([*tmux, "attach"], stdin=slave, stdout=slave, stderr=slave, env=environment)
+        os.close(slave)
+        self._came = b""
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def __enter__(self) -> "Attached":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reading.join()
+        os.close(self._master)
+
+    def until(self, words: str) -> None:
+        """Wait until these words were painted on this terminal; what moves the cursor between them does not count."""
+        wait_until(lambda: words in self._painted(), f"not painted: {words!r}")
+
+    def _painted(self) -> str:
+        text = re.sub(rb"\x1b(\[[0-?]*[ -/]*[@-~]|[()].|[=>])", b"", self._came).decode(errors="replace")
+        return text.replace("\r", "").replace("\n", "")
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while data := os.read(self._master, 65_536):
+                self._came += data
