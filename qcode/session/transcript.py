@@ -8,7 +8,7 @@ kept from being one, as it was in the prompts.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,50 +79,53 @@ def openai(said: Transcript) -> dict[str, Any]:
 def swift(said: Transcript) -> dict[str, Any]:
     """`messages` and `tools` as ms-swift's agent datasets have them."""
     messages: list[dict[str, Any]] = [{"role": "system", "content": said.system}]
-    for place, message in enumerate(said.history):
-        match message:
-            case User(text=text):
-                messages.append({"role": "user", "content": text})
-            case Assistant(text=text, tool_calls=calls):
-                loss = said.learned(place)
-                if text or not calls:
-                    messages.append({"role": "assistant", "content": text, "loss": loss})
-                messages += [{"role": "tool_call", "content": _call_text(call), "loss": loss} for call in calls]
-            case Tool(result=result):
-                messages.append({"role": "tool_response", "content": result.content})
+    messages += [{"role": kind, "content": text} | loss for kind, text, loss in _apart(said)]
     return _plain({"messages": messages, "tools": json.dumps(_functions(said.tools), ensure_ascii=False)})
 
 
 def sharegpt(said: Transcript) -> dict[str, Any]:
     """`conversations` with function_call and observation."""
-    turns: list[dict[str, Any]] = []
+    turns = [{"from": _SHAREGPT[kind], "value": text} | loss for kind, text, loss in _apart(said)]
+    tools = json.dumps([entry["function"] for entry in _functions(said.tools)], ensure_ascii=False)
+    return _plain({"system": said.system, "conversations": turns, "tools": tools})
+
+
+_SHAREGPT = {"user": "human", "assistant": "gpt", "tool_call": "function_call", "tool_response": "observation"}
+
+
+def _apart(said: Transcript) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each message by ms-swift's name for it, its text, and for what the model wrote whether it is learned from. Calls
+    are messages of their own."""
     for place, message in enumerate(said.history):
         match message:
             case User(text=text):
-                turns.append({"from": "human", "value": text})
+                yield "user", text, {}
             case Assistant(text=text, tool_calls=calls):
-                loss = said.learned(place)
+                loss = {"loss": said.learned(place)}
                 if text or not calls:
-                    turns.append({"from": "gpt", "value": text, "loss": loss})
-                turns += [{"from": "function_call", "value": _call_text(call), "loss": loss} for call in calls]
+                    yield "assistant", text, loss
+                for call in calls:
+                    yield "tool_call", _call_text(call), loss
             case Tool(result=result):
-                turns.append({"from": "observation", "value": result.content})
-    tools = json.dumps([entry["function"] for entry in _functions(said.tools)], ensure_ascii=False)
-    return _plain({"system": said.system, "conversations": turns, "tools": tools})
+                yield "tool_response", result.content, {}
 
 
 FORMATS: dict[str, Callable[[Transcript], dict[str, Any]]] = {"openai": openai, "ms-swift": swift, "sharegpt": sharegpt}
 
 
-def _plain(value: Any) -> Any:
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """The same without any text that a tokenizer takes for a control token."""
+    return {plain(name): _plain_value(value) for name, value in row.items()}
+
+
+def _plain_value(value: Any) -> Any:
     match value:
         case str():
             return plain(value)
         case list():
-            return [_plain(each) for each in value]
+            return [_plain_value(each) for each in value]
         case dict():
-            return {plain(name): _plain(each) for name, each in value.items()}
+            return _plain(value)
         case _:
             return value
 
