@@ -118,8 +118,13 @@ def main() -> None:
     from qcode_evals.command.definition import shipped
 
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=int, metavar="PORT", help="only serve, on the loopback interface")
     parser.add_argument("agents", nargs="*", metavar="AGENT", help="(default: all that are shipped)")
     args = parser.parse_args()
+    if args.serve is not None:
+        with ThreadingHTTPServer(("127.0.0.1", args.serve), Model) as server:
+            print(f"http://127.0.0.1:{server.server_port}/v1", flush=True)
+            server.serve_forever()
     lines = ["| agent | outcome | requests | s |", "| --- | --- | --- | --- |"]
     with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server, tempfile.TemporaryDirectory() as name:
         threading.Thread(target=server.serve_forever, daemon=True).start()

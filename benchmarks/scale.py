@@ -32,7 +32,7 @@ python3 -m unittest -v test_calc
 
 
 def row() -> dict[str, object]:
-    from qcode_evals.history import tree_hash
+    from qcode_evals.trees import tree_hash
 
     modern = sys.version_info >= (3, 11)
     return {

@@ -80,6 +80,10 @@ class Agent(Protocol):
         """Whether the tests are run although there is no patch."""
         ...
 
+    async def ready(self) -> None:
+        """Know what it works with: `model` and `settings` are certain after it. Raises: BackendError."""
+        ...
+
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Work on one instance. Raises: SandboxError, BackendError where the infrastructure failed."""
         ...
@@ -97,6 +101,9 @@ class Gold:
     model: str = "gold"
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
+
+    async def ready(self) -> None:
+        """Nothing to find out."""
 
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """The row's patch, which needs no sandbox; or what the task's solution does."""
@@ -119,6 +126,9 @@ class Empty:
     model: str = "empty"
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
+
+    async def ready(self) -> None:
+        """Nothing to find out."""
 
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Nothing; needs a sandbox only where that is what is judged."""

@@ -86,6 +86,7 @@ def within(values: Sequence[float], total: int, unit: str) -> str:
         x = left + span * value / most
         before, after = (bottom - rise * (count / total) / top for count in (number - 1, number))
         points += [f"{x:.1f},{before:.1f}", f"{x:.1f},{after:.1f}"]
+    points.append(f"{WIDTH - right},{bottom - rise * len(ordered) / total / top:.1f}")
     parts.append(f'<polyline points="{" ".join(points)}" class="curve"/>')
     parts.append(_text(WIDTH - right, bottom + 36, unit, anchor="end", dim=True))
     return _svg(height, parts, f"share resolved within a budget of {unit}")

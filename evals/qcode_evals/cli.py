@@ -22,12 +22,16 @@ COMMANDS = {
     "adapt": ("adapters.adapt", "make tasks from a checkout of QuixBugs or of Aider's polyglot benchmark"),
     "mine": ("mining", "make tasks from the history of a git repository"),
     "compare": ("compare", "say whether one run resolves more than another"),
+    "table": ("table", "print several runs side by side"),
     "prune": ("pruning", "remove images of tasks that are not in use"),
     "official": ("official", "have a run's logs graded by the official swebench package too"),
     "report": ("pages", "write a run's page again"),
     "submission": ("submission", "make the folder that SWE-bench's repository of experiments takes"),
 }
 """Further commands, each with its module, which has a `main`; without one of them, a run is meant."""
+
+STOPPED = 3
+"""Exit code of a run that --stop-after ended."""
 
 EPILOG = """\
 further commands (each has --help):
@@ -39,7 +43,7 @@ examples:
   qcode-evals --dataset quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 2 --out build/quixbugs
   qcode-evals --dataset quixbugs.jsonl --agent qcode --out build/quixbugs --resume
 
-exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wrong usage ·
+exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wrong usage · 3 --stop-after is over ·
             4 some attempts failed for reasons of infrastructure, or nothing could start · 130 interrupted
 """
 
@@ -84,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--instance", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     top.add_argument("--limit", type=positive, metavar="N", help="only the first N")
     top.add_argument("--resume", action="store_true", help="keep what an earlier run into --out finished")
+    top.add_argument(
+        "--stop-after", type=positive, metavar="S", help="seconds; what is not finished then is left to --resume"
+    )  # fmt: skip
     top.add_argument(
         "--expect-resolved", choices=["all", "none"], metavar="all|none",
         help="leave with 1 unless every instance is resolved (for gold), or none is (for empty)",
@@ -181,6 +188,7 @@ async def _main(args: argparse.Namespace) -> int:
         raise ConfigError("--attempts chooses between attempts of --agent qcode; --repeat repeats any agent")
     plan = Plan(args.agent, _options(args, requests), requests, args.attempts, disk_floor_gb=args.disk_floor)
     agent = plan.agent()
+    until = asyncio.timeout(args.stop_after)
     try:
         with cancel_on_signals(asyncio.current_task()):
             executor: Executor
@@ -192,11 +200,17 @@ async def _main(args: argparse.Namespace) -> int:
             run = Run(instances, agent, executor, results, progress, controls, args.repeat)
             try:
                 with progress:
-                    attempts = await run.run()
+                    async with until:
+                        attempts = await run.run()
             finally:
                 results.finish([instance.instance_id for instance in instances])
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    except TimeoutError:
+        if not until.expired():
+            raise
+        _notice(f"qcode-evals: {args.stop_after} s are over; what is finished is in {args.out}, --resume continues")
+        return STOPPED
     finally:
         await agent.aclose()
     return _summary(args, instances, attempts, controls)

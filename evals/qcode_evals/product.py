@@ -82,6 +82,14 @@ class Product:
             **({"attempts": self.attempts} if self.attempts > 1 else {}),
         }
 
+    async def ready(self) -> None:
+        """Ask the server what it is; of a model in this process that is known before it is loaded.
+
+        Raises: BackendError.
+        """
+        if not self.file:
+            await self.chosen.backend.ready()
+
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Give it the problem statement, and nothing else of the row. Raises: SandboxError, BackendError."""
         chosen = self._model(place.repeat)

@@ -42,8 +42,9 @@ class Run:
         """Every attempt, earlier ones of a resumed run included, in the data set's order.
 
         Each is on disk as soon as it is done. Cancelling leaves what is finished, and no container.
-        Raises: ResultsError if the output folder cannot be written to.
+        Raises: ResultsError if the output folder cannot be written to, BackendError if no model is there.
         """
+        await self.agent.ready()
         attempts: dict[tuple[int, str], Attempt] = {}
         waiting: list[Job] = []
         rows = {instance.instance_id: instance for instance in self.instances}

@@ -63,6 +63,9 @@ class CommandAgent:
             "max_seconds": self.limits.max_seconds,
         }
 
+    async def ready(self) -> None:
+        """The server was asked when this was made."""
+
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Run it on the problem statement. Raises: SandboxError; Unavailable when its model could not be reached."""
         await self._install()
