@@ -80,8 +80,8 @@ class Tui(App[None]):
         self.composer = Composer(Recall(recall), self.look.palette, coloured=not self.no_color)
         self.popup = Popup(self.canvas)
         self.waiting = Queue(self.canvas)
-        self.completion = Completion(files, self.popup)
-        self.composer.choosing = lambda: self.completion.open
+        self.completion = Completion(files, lambda: self.commands.choices(), self.popup)
+        self.composer.pick = lambda key: self.completion.key(key, self.composer)
         self.questions = Questions(self)
         self.sending = Sending(self)
         self.work = Work(load, self, self.questions, self.notice)
@@ -202,12 +202,8 @@ class Tui(App[None]):
         self.sending.send(message.text, message.shown)
 
     @on(Composer.Asking)
-    def _complete(self, message: Composer.Asking) -> None:
-        self.completion.ask(message.token, self.commands.choices)
-
-    @on(Composer.Picked)
-    def _picked(self, message: Composer.Picked) -> None:
-        self.completion.key(message.key, self.composer)
+    def _complete(self) -> None:
+        self.completion.ask(self.composer.token)
 
     @on(Composer.Refused)
     def _refused(self, message: Composer.Refused) -> None:

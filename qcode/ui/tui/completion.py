@@ -16,17 +16,19 @@ FRESH_S = 5.0
 class Completion:
     """One popup's content. A newer question makes the answer to an older one void."""
 
-    def __init__(self, files: Files, popup: Popup) -> None:
+    def __init__(self, files: Files, commands: Callable[[], list[Choice]], popup: Popup) -> None:
         self._files = files
+        self._commands = commands
         self._popup = popup
         self._listing: asyncio.Task[Sequence[str]] | None = None
         self._read_at = float("-inf")
         self._token: Token | None = None
+        self._answered: Token | None = None
         self._left: Token | None = None
         self._search: asyncio.Task[None] | None = None
         self._number = 0
 
-    def ask(self, token: Token | None, commands: Callable[[], list[Choice]]) -> None:
+    def ask(self, token: Token | None) -> None:
         """The word at the cursor is this now."""
         if token is not None and token in (self._left, self._token):
             return
@@ -36,21 +38,22 @@ class Completion:
         if token is None:
             self._popup.offer([], "")
         elif token.kind == "command":
-            self._popup.offer(matching(token.query, commands()), "/")
+            self._answer(token, matching(token.query, self._commands()), "/")
         else:
             self._search = asyncio.create_task(self._find(token, self._number))
 
-    @property
-    def open(self) -> bool:
-        """Whether there is something to choose."""
-        return self._popup.chosen is not None
-
-    def key(self, key: str, composer: Composer) -> None:
-        """Carry out a key of the popup."""
-        choice, token = self._popup.chosen, self._token
-        if choice is None or token is None:
-            return
+    def key(self, key: str, composer: Composer) -> bool:
+        """Carry out a key of the popup, for the word that is at the cursor now; False where there is nothing to choose.
+        What is not found yet for that word is not waited for."""
+        token = composer.token
+        if token is not None and token.kind == "command":
+            self.ask(token)
+        choice = self._popup.chosen
+        if choice is None or token is None or (token != self._answered and key == "enter"):
+            return False
         match key:
+            case "take" if token != self._answered:
+                pass
             case "up" | "down":
                 self._popup.move(-1 if key == "up" else 1)
             case "leave":
@@ -62,6 +65,11 @@ class Completion:
             case _:
                 self._popup.offer([], "")
                 composer.complete(token, choice)
+        return True
+
+    def _answer(self, token: Token, choices: list[Choice], sign: str) -> None:
+        self._answered = token
+        self._popup.offer(choices, sign)
 
     async def _find(self, token: Token, number: int) -> None:
         if self._listing is None or (self._listing.done() and time.monotonic() - self._read_at > FRESH_S):
@@ -69,7 +77,7 @@ class Completion:
         listed = await self._listing
         names = await asyncio.to_thread(rank, token.query, listed, lambda: number != self._number)
         if number == self._number:
-            self._popup.offer([Choice(name) for name in names[:50]], "@")
+            self._answer(token, [Choice(name) for name in names[:50]], "@")
 
     async def _list(self) -> Sequence[str]:
         from qcode.errors import QcodeError

@@ -41,17 +41,8 @@ class Composer(TextArea):
         shown: str
         steer: bool = False
 
-    @dataclass
     class Asking(Message):
-        """The word at the cursor can be completed; None: not any more."""
-
-        token: Token | None
-
-    @dataclass
-    class Picked(Message):
-        """A key for the list of completions: up, down, take or leave."""
-
-        key: str
+        """The word at the cursor is another one: see `token`."""
 
     @dataclass
     class Refused(Message):
@@ -78,7 +69,8 @@ class Composer(TextArea):
         super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False)
         self.recall = recall
         self.pastes = Pastes()
-        self.choosing: Callable[[], bool] = lambda: False
+        self.pick: Callable[[str], bool] = lambda key: False
+        """What carries out a key of the list of completions (up, down, take, enter, leave); False where it has none."""
         self.vim: Vim | None = None
         self.last_key = 0.0
         self._prefix = ""
@@ -136,9 +128,9 @@ class Composer(TextArea):
             self.post_message(self.EditorWanted())
             return
         self._prefix = event.key if event.key == "ctrl+x" else ""
-        if self.choosing() and (key := _PICKING.get(event.key)):
+        # At once, and not by a message: letters behind the key would come before what it does.
+        if (key := _PICKING.get(event.key)) and self.pick(key):
             self._own(event)
-            self.post_message(self.Picked(key))
             return
         if self.vim is not None and self.vim.key(self, event.key, event.character):
             self._own(event)
@@ -199,19 +191,20 @@ class Composer(TextArea):
 
     def on_text_area_changed(self) -> None:
         """See whether there is something to complete."""
-        self._ask()
+        self.post_message(self.Asking())
 
     def on_text_area_selection_changed(self) -> None:
         """See whether there is something to complete here."""
-        self._ask()
+        self.post_message(self.Asking())
 
-    def _ask(self) -> None:
+    @property
+    def token(self) -> Token | None:
+        """The word at the cursor, where it can be completed."""
         row, column = self.cursor_location
         line = self.document.get_line(row)
-        token = token_at(line, column, first_line=row == 0) if len(line) < 10_000 else None
-        if self.recall.entries and self.text in self.recall.entries[-1:]:
-            token = None
-        self.post_message(self.Asking(token))
+        if len(line) >= 10_000 or self.text in self.recall.entries[-1:]:
+            return None
+        return token_at(line, column, first_line=row == 0)
 
     def _enter(self) -> None:
         row, column = self.cursor_location

@@ -35,3 +35,11 @@ async def test_a_line_that_is_typed_at_once_is_sent_as_it_was_typed(screen):
         await seen.until("none")
         at_once(seen, *"rubbish", CLEAR, *"fix itt", BACK, ENTER)
         await seen.until("Yes.", f"{USER_MARK} fix it")
+
+
+async def test_commands_that_are_typed_at_once_are_carried_out_one_by_one(screen):
+    async with screen() as seen:
+        await seen.until("none")
+        at_once(seen, *"/stats", ENTER, *"/clear", ENTER, *"/mo", ENTER, *"plan", ENTER, *"/mcp", ENTER)
+        await seen.until("no MCP servers", "plan · ")
+        assert seen.app.composer.text == ""
