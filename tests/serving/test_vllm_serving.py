@@ -175,3 +175,18 @@ async def test_a_window_beyond_the_native_one_and_guesses_from_the_prompt(
         assert isinstance(answer, Assistant)
         assert answer.usage.completion_tokens == LENGTH
         await backend.aclose()
+
+
+async def test_a_cache_that_does_not_hold_the_window_means_a_smaller_one(
+    toys: Path, vllm_python: Path, tmp_path: Path
+) -> None:
+    """By vLLM's own refusal: 144 blocks of 128 tokens are 18,432."""
+    model = "qwen3-coder-480b-a35b"
+    words = ("--flag", "num-gpu-blocks-override=144", "--flag", "block-size=128")
+    with serving(model, toys / model, vllm_python, tmp_path, *words) as server:
+        window = server.record.context
+        assert 16_384 <= window <= 18_432 < CONTEXT
+        assert f"started again with a window of {window:,} tokens, not {CONTEXT:,}" in server.said
+        backend = server.backend()
+        assert (await backend.ready()).context_window == window
+        await backend.aclose()
