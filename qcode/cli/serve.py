@@ -8,6 +8,7 @@ from qcode.cli.arguments import port, positive
 
 if TYPE_CHECKING:
     from qcode.serving.plan import Wish
+    from qcode.serving.profiles import Speculation
     from qcode.serving.state import Record, ServerFolder
 
 ACTIONS = ("status", "stop", "logs")
@@ -141,7 +142,7 @@ def _show(args: argparse.Namespace) -> int:
     machine = described(args.machine) if args.machine else detect()
     if args.card:
         engine = wish.engine or choose_engine(wish, machine)
-        asked = "off" if args.speculation == "auto" else args.speculation
+        asked: Speculation = "off" if args.speculation == "auto" else args.speculation
         text = published(wish.card, engine, wish.hub, asked)
         if text is None or (asked != "off" and "--speculative" not in text):
             speculating = "" if asked == "off" else f" with --speculation {asked}"
