@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcode.agent.inwords import in_words
-from qcode.app.repository import harmless, last_line
+from qcode.app.repository import harmless, last_line, require_repository
 from qcode.errors import ConfigError, ContextOverflow
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ async def commit_changes(talk: "Conversation", message: str = "") -> tuple[Commi
     before = await asyncio.to_thread(_read, kept)
     if share.patch == before:
         raise ConfigError("the agent has changed nothing that is not committed")
+    # Before a model is asked for words.
+    require_repository(talk.cwd)
     await asyncio.to_thread(_signature, talk.cwd)
     words = message or await _written(talk, share.patch)
     made = await asyncio.to_thread(commit, talk.cwd, share.patch, words, before=before)

@@ -76,6 +76,7 @@ def _parts(bill: Bill, request: Request, tokens: int, notes: str, *, cached: int
 
     put("system prompt", bill.system)
     put("tools", sum(bill.tools.values()))
+    put("around them", bill.template + bill.task)
     pieces = list(_pieces(request, notes))
     whole = sum(size for _, size in pieces)
     for name, size in pieces:

@@ -51,8 +51,15 @@ async def test_commands_answer_in_words(talk, home: Path) -> None:
         assert "fix it" in written and "Fixed." in written
         await say("/export ms-swift talk.jsonl")
         assert (home / "talk.jsonl").read_text(encoding="utf-8").startswith("{")
-        with pytest.raises(ConfigError, match="cannot write"):
+        with pytest.raises(ConfigError, match="is there already: name another one"):
             await say("/export talk.jsonl")
+        with pytest.raises(ConfigError, match="cannot write"):
+            await say("/export no/such/folder.md")
+        # Exported again on another day, without a name.
+        for number in (2, 3):
+            name = f"qcode-{t.session.id}_{number}.md"
+            assert name in await say("/export")
+            assert "Fixed." in (home / name).read_text(encoding="utf-8")
 
 
 async def test_mistakes_are_said(talk) -> None:
@@ -92,6 +99,10 @@ async def test_what_each_turn_and_each_part_cost(talk, home: Path) -> None:
             return said.text.split("\n")
 
         shown = await lines()
+        told = [line.split("  ") for line in shown[1 : shown.index("")] if "%" in line]
+        parts = sum(int(next(filter(None, row[1:])).replace(",", "")) for row in told)
+        total = int(shown[0].split()[1].replace(",", ""))
+        assert abs(parts - total) < len(told), f"the parts are the whole: {parts} of {total}"
         table = {line[: line.index("  ")]: line.split() for line in shown if "  " in line}
         # The cache has the prompt's beginning: the system prompt whole, and nothing of the end.
         assert table["system prompt"][3] == "100%"

@@ -12,6 +12,7 @@ from qcode.app import commands
 from qcode.app.conversation import Conversation
 from qcode.app.options import RunOptions
 from qcode.app.wiring import converse
+from qcode.errors import ConfigError
 from qcode.events import Compacted, ToolStarted
 from qcode.messages import User
 from qcode.policy.policy import Mode
@@ -95,3 +96,15 @@ async def test_vllm_cannot_begin_a_call_there(home: Path) -> None:
         form = str(asked["response_format"])
         assert "<tool_call" in form
         assert "<function=" in form
+
+
+async def test_where_nothing_can_be_committed_the_model_is_not_asked_for_a_message(tmp_path: Path) -> None:
+    folder = tmp_path / "no-git"
+    folder.mkdir()
+    made = call("str_replace_editor", command="create", path="new.txt", file_text="x")
+    async with serving({"text": made}, {"text": "Done."}, routes=listed("llamacpp")) as (url, server):
+        async with held(folder, url) as talk:
+            await work(talk, "make it")
+            with pytest.raises(ConfigError, match="not in a git repository"):
+                await commands.run(talk, "/commit")
+        assert len(server.bodies) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from itertools import count
 from pathlib import Path
 
 from qcode.app.commands.command import Leave, Said
@@ -92,16 +93,29 @@ async def export(talk: Conversation, args: str) -> Said:
     file = talk.cwd / (name or f"qcode-{talk.session.id}.{suffix}")
     text = await asyncio.to_thread(exported, talk.session.path, form)
     try:
-        await asyncio.to_thread(_write_new, file, text)
+        file = await asyncio.to_thread(_write_new, file, text, or_beside=not name)
+    except FileExistsError:
+        raise ConfigError(f"{file} is there already: name another one") from None
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror}") from None
     return Said(f"written to {file}")
 
 
-def _write_new(file: Path, text: str) -> None:
-    """Not over a file that is there. What a model wrote must not act on whoever prints the file. Raises: OSError."""
-    with file.open("x", encoding="utf-8", errors="replace") as out:
-        out.write(visible(text))
+def _write_new(file: Path, text: str, *, or_beside: bool) -> Path:
+    """Not over a file that is there, but with `or_beside` under the name with the next number; the file. What a model
+    wrote must not act on whoever prints it. Raises: OSError."""
+    for number in count(2):
+        try:
+            out = file.open("x", encoding="utf-8", errors="replace")
+        except FileExistsError:
+            if not or_beside:
+                raise
+            file = file.with_stem(f"{file.stem.partition('_')[0]}_{number}")
+            continue
+        with out:
+            out.write(visible(text))
+        return file
+    raise AssertionError("numbers do not end")
 
 
 async def quit_(talk: Conversation, args: str) -> Said:

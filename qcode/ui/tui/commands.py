@@ -78,8 +78,10 @@ class OwnCommands:
             case "steer" if rest:
                 if not app.sending.steer(rest, rest):
                     app.sending.send(rest, rest)
-            case "theme":
+            case "theme" if rest in {"", "dark", "light"}:
                 app.look.choose(rest)
+            case "theme":
+                app.say(Notice(f"'{rest}' is no theme: dark or light, and without a word the other one", "bad"))
             case "vim":
                 app.composer.use_vim(app.composer.vim is None)
                 app.say(Notice("vim keys: Esc for normal mode" if app.composer.vim else "vim keys are off"))

@@ -37,6 +37,9 @@ async def test_theme_and_mode_are_changed_by_commands(screen):
         await seen.type("/mode plan\n")
         await seen.until("plan")
         assert seen.app.theme == "qcode-light"
+        await seen.type("/theme blue\n")
+        await seen.until("'blue' is no theme: dark or light")
+        assert seen.app.theme == "qcode-light"
 
 
 async def test_a_session_that_is_gone_on_with_shows_what_was_said(screen, tmp_path):
