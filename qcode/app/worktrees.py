@@ -1,6 +1,7 @@
 """Work trees of the user's repository in which an agent works beside the user: a folder in the state directory, on a
 branch of its own. Nothing that the repository configures is run when they are made or removed."""
 
+import secrets
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +34,7 @@ def make(directory: Path, name: str | None) -> Worktree:
     """A work tree of the last commit, or the one of that name if there is one. It blocks. Raises: ConfigError."""
     from git import GitCommandError, InvalidGitRepositoryError, Repo
 
-    name = name or f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    name = name or f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     if not is_id(name) or name.endswith((".lock", ".")) or ".." in name:
         raise ConfigError(f"{name!r} cannot be the name of a work tree: letters, digits, '-' and '_'")
     try:
