@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui clean
+.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -24,9 +24,24 @@ test-mcp: setup $(VENV)/dev.stamp
 test-serving: setup $(VENV)/dev.stamp vllm-env
 	$(PY) -P -m pytest -q -rs --durations=10 -m serving tests/serving tests/doctor
 
-test-attacks: setup $(VENV)/dev.stamp
-	ATTACK_RACES=1000 POLICY_EXAMPLES=50 CRASH_POINTS=1000 $(PY) -P -m pytest -q -rs --durations=10 \
-	  tests/sandbox tests/policy tests/session/test_kill_edit.py
+# Each of the four by itself takes less than twenty minutes on two busy processors.
+test-attacks: test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills
+
+test-attacks-sandbox: setup $(VENV)/dev.stamp
+	ATTACK_RACES=1000 $(PY) -P -m pytest -q -rs --durations=10 tests/sandbox \
+	  --ignore tests/sandbox/test_crash.py --ignore tests/sandbox/test_crash_inside.py
+
+# kill -9 at each system call of an edit: of the program that writes, and of what runs inside.
+test-attacks-crash: setup $(VENV)/dev.stamp
+	CRASH_POINTS=1000 $(PY) -P -m pytest -q -rs --durations=10 tests/sandbox/test_crash.py tests/sandbox/test_crash_inside.py
+
+# Other random scripts each time.
+test-attacks-policy: setup $(VENV)/dev.stamp
+	POLICY_EXAMPLES=50 $(PY) -P -m pytest -q -rs -s --durations=10 tests/policy
+
+# … and of qcode itself, with the session that then goes on.
+test-attacks-kills: setup $(VENV)/dev.stamp
+	CRASH_POINTS=1000 $(PY) -P -m pytest -q -rs -s --durations=10 tests/session/test_kill_edit.py
 
 soak: setup $(VENV)/dev.stamp
 	$(PY) -P benchmarks/soak.py 10000
