@@ -44,7 +44,7 @@ examples:
   qcode-evals --dataset quixbugs.jsonl --agent qcode --out build/quixbugs --resume
 
 exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wrong usage · 3 --stop-after is over ·
-            4 some attempts failed for reasons of infrastructure, or nothing could start · 130 interrupted
+            4 some attempts failed for reasons of infrastructure, or nothing could start or be written · 130 interrupted
 """
 
 
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors made for the user become one line on stderr and their exit code."""
     import asyncio
 
-    from qcode.errors import QcodeError
+    from qcode.errors import ConfigError, QcodeError
     from qcode.ui.sanitize import visible
     from qcode_sandbox.errors import SandboxError
 
@@ -143,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             except KeyboardInterrupt:
                 print("qcode-evals: interrupted; what is written stays", file=sys.stderr)
                 return 130
+        if argv and not argv[0].startswith("-"):
+            raise ConfigError(_no_command(argv[0]))
         args = parser().parse_args(argv)
         try:
             return asyncio.run(_main(args))
@@ -156,6 +158,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"qcode-evals: {visible(f'{where}{error.strerror or error}')}; what is finished is kept", file=sys.stderr)
         return 4
+
+
+def _no_command(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}."
+    return f"no command {name!r}: {meant} A run begins with options: see qcode-evals --help"
 
 
 async def _main(args: argparse.Namespace) -> int:

@@ -32,6 +32,8 @@ from qcode_sandbox.pip_settings import PipSettings
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 _CERTIFICATES = "/opt/qcode-ca.crt"
+_ANY = f"{DEFAULT_IMAGE}:latest"
+"""An image to ask an engine for, whether it has it or not."""
 
 
 class Layer(StrEnum):
@@ -60,6 +62,10 @@ class Images:
         self._room = room or Room()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
+
+    async def ready(self) -> None:
+        """Whether an engine answers. Raises: SandboxError."""
+        await image_exists(_ANY)
 
     async def ensure(self, instance: Instance) -> str:
         """The tag of a row's image, which is there when this returns. Raises: SandboxError, SourceError."""

@@ -43,6 +43,10 @@ class OpenBox(Protocol):
 class Environments(Protocol):
     """Makes what boxes are opened from, each once."""
 
+    async def ready(self) -> None:
+        """Whether any can be made at all. Raises: SandboxError."""
+        ...
+
     async def ensure(self, instance: Instance) -> str:
         """Name of an image, or of a folder, that is there when this returns, and kept until `release`.
 

@@ -7,7 +7,6 @@ run after run; tests that do not go the same way each time are left out of its l
 import argparse
 import asyncio
 import json
-import re
 import shlex
 import sys
 from collections import Counter
@@ -25,6 +24,7 @@ from qcode_evals.arguments import interruptible, positive
 from qcode_evals.boxes import open_box
 from qcode_evals.dataset import Instance
 from qcode_evals.environment import Images
+from qcode_evals.failures import cause
 from qcode_evals.grading import grade
 from qcode_evals.history import Commit, History, Tree
 from qcode_evals.judging import Grade
@@ -37,8 +37,6 @@ from qcode_sandbox.protocol import Sandbox
 _BASES = {"3.9": "debian-bullseye-py3.9", "3.11": "debian-bookworm-py3.11"}
 _SETTINGS = "conftest.py"
 _WORDS = 200
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_BUILDERS_OWN = re.compile(r"returned a non-zero code|^Removing intermediate container|^ ---> ")
 _LARGEST = 20_000_000
 """Bytes of a tree that a row may hold."""
 
@@ -167,16 +165,10 @@ class Miner:
         except ValidationError:
             return
         except SandboxUnavailable as error:
-            raise ConfigError(f"what the tests need cannot be installed (--package): {_why(error)}") from None
+            raise ConfigError(
+                f"what the tests need cannot be installed (--package): {cause(str(error))[-_WORDS:]}"
+            ) from None
         self._begun = True
-
-
-def _why(error: SandboxError) -> str:
-    """What a failed build printed at its end, rather than the command that failed."""
-    said = _COLOUR.sub("", str(error)).splitlines()
-    lines = [line.strip() for line in said if line.strip() and not _BUILDERS_OWN.search(line)]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or [str(error)])[-1][-_WORDS:]
 
 
 async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, Any] | str:
@@ -193,7 +185,7 @@ async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, A
         finally:
             images.release(instance)
     except SandboxError as error:
-        return f"its environment does not work: {_why(error)}"
+        return f"its environment does not work: {cause(str(error))[-_WORDS:]}"
     if not all(grade.reported for grade in after):
         return f"its tests do not run: {after[0].reason}"
     to_pass, kept = lists([grade.statuses for grade in before], [grade.statuses for grade in after])

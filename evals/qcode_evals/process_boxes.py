@@ -29,6 +29,9 @@ class Trees:
 
     folder: Path = field(default_factory=lambda: cache_dir() / "evals" / "trees")
 
+    async def ready(self) -> None:
+        """It needs no engine."""
+
     async def ensure(self, instance: Instance) -> str:
         """The folder's path. Raises: SandboxUnavailable for a row that is not of files."""
         source = instance.environment.source

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.environment import Layer
+from qcode_evals.failures import cause
 from qcode_evals.making import title
 from qcode_evals.statistics import wilson
 
@@ -70,7 +71,7 @@ def describe(attempt: Attempt) -> str:
     if attempt.removed:
         parts.append("not graded: " + ", ".join(item.path for item in attempt.removed))
     if attempt.reason:
-        parts.append(attempt.reason)
+        parts.append(cause(attempt.reason))
     return _one_line(" · ".join(parts))
 
 
@@ -100,7 +101,7 @@ class Lines:
 
     def retry(self, attempt: str, phase: str, why: str) -> None:
         """Always said: it is what is wrong with this machine."""
-        self._say(_one_line(f"{attempt}: {phase} failed, once more: {why}"))
+        self._say(_one_line(f"{attempt}: {phase} failed, once more: {cause(why)}"))
 
     def note(self, line: str) -> None:
         """Always said."""
@@ -159,7 +160,7 @@ class Table:
 
     def retry(self, attempt: str, phase: str, why: str) -> None:
         """Leave a line above the table."""
-        self._print(_one_line(f"{attempt}: {phase} failed, once more: {why}"), style="yellow")
+        self._print(_one_line(f"{attempt}: {phase} failed, once more: {cause(why)}"), style="yellow")
 
     def note(self, line: str) -> None:
         """Leave it above the table."""

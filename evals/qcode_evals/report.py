@@ -29,6 +29,8 @@ _ERRORS = {Outcome.PATCH_FAILED, Outcome.TEST_TIMEOUT, Outcome.INFRA_ERROR}
 class ResultsError(QcodeError):
     """For the user: the output folder cannot be written to; what is in it stays."""
 
+    exit_code = 4
+
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:

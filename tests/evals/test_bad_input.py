@@ -39,6 +39,7 @@ def polyglot(folder: Path, about: str) -> str:
         (["adapt", "polyglot", "POLYGLOT:{}", "--out", "o"], 2, "does not name the files of the exercise"),
         (["adapt", "polyglot", "POLYGLOT:[", "--out", "o"], 2, "does not name the files of the exercise"),
         (["adapt", "quixbugs", "nowhere", "--out", "o"], 2, "is no checkout of QuixBugs"),
+        (["mien", "x"], 2, "no command 'mien': did you mean mine?"),
         (["compare", "torn", "torn"], 2, "torn holds no finished attempt"),
         (["report", "torn"], 2, "torn holds no finished attempt"),
         (["export", "nowhere", "--out", "o"], 2, "nowhere holds no results"),

@@ -115,6 +115,16 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     assert "(earlier)" not in capfd.readouterr().err, "other limits are other attempts"
 
 
+def test_without_an_engine_nothing_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    out = tmp_path / "out"
+    assert main(["--dataset", str(DATA), "--agent", "gold", "--out", str(out)]) == 4
+    assert capfd.readouterr().err.startswith("qcode-evals: no Docker engine answers")
+    assert kept(out) == []
+
+
 def test_a_row_that_is_no_task_is_not_tried(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
     row = next(row for row in rows if row["instance_id"] == "quixbugs__gcd")

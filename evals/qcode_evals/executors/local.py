@@ -15,7 +15,10 @@ class LocalExecutor:
     workers: int
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
-        """As they are done. Raises: what a worker fails with."""
+        """As they are done. Raises: what a worker fails with, SandboxError if no sandbox can be made here."""
+        if not jobs:
+            return
+        await self.maker.images.ready()
         queue = iter(jobs)
         finished: asyncio.Queue[Made | Exception] = asyncio.Queue()
 
