@@ -48,7 +48,8 @@ def make(*, workdir: str, repository: str, whole_tree: bool) -> str:
     check = ""
     own_files = "find . -name .git -prune -o \\( -type f -o -type l \\) -print0"
     if not whole_tree:
-        check = f"[[ -w . ]] || {{ echo {shlex.quote(workdir)} does not belong to the user of the sandbox; exit 1; }}"
+        words = f"{workdir} is read-only or does not belong to the user of the sandbox: --copy works on a copy"
+        check = f"[[ -w . ]] || {{ echo {shlex.quote(words)}; exit 1; }}"
         own_files = (
             "{ [ -e .git ] && env -u GIT_DIR -u GIT_WORK_TREE git -c safe.directory=* -c core.fsmonitor=false "
             "ls-files -z; git ls-files -z --others --exclude-standard; } 2>/dev/null"

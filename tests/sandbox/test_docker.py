@@ -414,7 +414,7 @@ async def test_too_little_room_for_the_layer_is_told_before_the_start(testbed: s
 
 
 async def test_tree_of_another_user_is_told(testbed: str) -> None:
-    with pytest.raises(SandboxError, match="/foreign does not belong to the user"):
+    with pytest.raises(SandboxError, match="/foreign is read-only or does not belong to the user"):
         async with open_sandbox(DockerSpec(image=testbed, workdir="/foreign")):
             pass
 
