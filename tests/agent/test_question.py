@@ -15,6 +15,7 @@ from qcode.agent.question import is_question
         "Welche Laufzeit hat diese Funktion?",
         "这个函数做什么\uff1f",
         'What is meant by "lazy"?',
+        "How many rows does the table have? One sentence.",
     ],
 )
 def test_a_question(words: str) -> None:
@@ -28,6 +29,7 @@ def test_a_question(words: str) -> None:
         "Can you fix it?",
         "Could you please add a test for this?",
         "Why does it fail? Fix it.",
+        "In stats.py the mean is too low.",
         "mean([1]) gives 0.5. It should be 1.",
         "Should we not return None here?",
         "Do not change the tests.",

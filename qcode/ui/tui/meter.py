@@ -2,9 +2,13 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _WINDOW_S = 3.0
+_SHORTEST_S = 0.5
+"""Guessed tokens come many at once: a shorter while says nothing of the speed."""
+
 _PIECES = 512
 
 
@@ -22,7 +26,8 @@ class Prefill:
 class Meter:
     """Speeds in tokens per second; `written` counts pieces, which a local engine sends token by token."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.prefill: Prefill | None = None
         self.reading_speed: float | None = None
         self.writing_speed: float | None = None
@@ -32,18 +37,18 @@ class Meter:
 
     def asked(self) -> None:
         """A request is sent."""
-        self._asked = time.monotonic()
+        self._asked = self._clock()
         self._read_since, self.prefill = None, None
         self._pieces.clear()
 
     @property
     def waiting_s(self) -> float:
         """Since the request was sent."""
-        return time.monotonic() - self._asked
+        return self._clock() - self._asked
 
     def read(self, processed: int, total: int, cached: int) -> None:
         """The engine has read this much. The speed of earlier prompts serves until this one's is known."""
-        now = time.monotonic()
+        now = self._clock()
         if self._read_since is None or processed <= cached:
             self._read_since = (now, processed)
         since, first = self._read_since
@@ -54,13 +59,14 @@ class Meter:
 
     def wrote(self) -> None:
         """One more piece of the answer."""
-        now = time.monotonic()
+        now = self._clock()
         self.prefill = None
         self._pieces.append(now)
-        while now - self._pieces[0] > _WINDOW_S:
+        # The last piece before the window stays: what comes after a pause took the pause too.
+        while len(self._pieces) > 2 and now - self._pieces[1] > _WINDOW_S:
             self._pieces.popleft()
-        if len(self._pieces) >= 4 and now > self._pieces[0]:
-            self.writing_speed = (len(self._pieces) - 1) / (now - self._pieces[0])
+        if (taken := now - self._pieces[0]) >= _SHORTEST_S:
+            self.writing_speed = (len(self._pieces) - 1) / taken
 
     def answered(self, tokens: int, seconds: float, first_token_s: float | None) -> None:
         """The answer is complete: what it took is known exactly."""
