@@ -2,9 +2,9 @@
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qcode.config.paths import state_dir
 from qcode.config.settings import Settings
@@ -22,14 +22,19 @@ PROJECT_FILE = ".mcp.json"
 Notify = Callable[[str], None]
 
 
-def configured_servers(settings: Settings, folder: Folder | None, notify: Notify) -> "tuple[Configured, ...]":
-    """Those of the user's configuration, and of the .mcp.json of a trusted folder those with other names; in the order
-    of their names. Of what is wrong in .mcp.json the user is told. Raises: ConfigError."""
+def configured_servers(
+    settings: Settings, folder: Folder | None, notify: Notify, *, editor: Mapping[str, Any] | None = None
+) -> "tuple[Configured, ...]":
+    """Those of the user's configuration, and those with other names of the .mcp.json of a trusted folder and of an
+    editor, by name as in that file; in the order of their names. Of what is wrong in these the user is told.
+
+    Raises: ConfigError.
+    """
     text = None if folder is None else folder.read(PROJECT_FILE)
-    if not settings.mcp and text is None:
+    if not settings.mcp and text is None and not editor:
         return ()
     from qcode_tools.mcp.errors import SettingsError
-    from qcode_tools.mcp.settings import from_mcp_json, from_tables
+    from qcode_tools.mcp.settings import from_entries, from_mcp_json, from_tables
 
     try:
         found = {each.name: each for each in from_tables(settings.mcp)}
@@ -40,6 +45,11 @@ def configured_servers(settings: Settings, folder: Folder | None, notify: Notify
             named, problems = from_mcp_json(text, allowed=settings.mcp_env)
         except SettingsError as error:
             named, problems = [], [str(error)]
+        for line in problems:
+            notify(line)
+        found = {each.name: each for each in named} | found
+    if editor:
+        named, problems = from_entries(editor, "the editor")
         for line in problems:
             notify(line)
         found = {each.name: each for each in named} | found

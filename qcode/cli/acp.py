@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
+    from typing import Any
 
     from qcode.agent.approval import Approver
     from qcode.app.conversation import Conversation
@@ -64,14 +66,14 @@ async def _serve(args: argparse.Namespace) -> None:
     from qcode.ui.acp.agent import serve
 
     async def open_talk(
-        folder: Path, approver: "Approver", log: Path | None
+        folder: Path, approver: "Approver", log: Path | None, servers: "Mapping[str, Any]"
     ) -> "AbstractAsyncContextManager[Conversation]":
         from qcode.cli.chat import load
         from qcode.cli.run import notice
 
         here = argparse.Namespace(**vars(args))
         here.repo, here.resume, here.go_on = folder, log.stem if log else None, False
-        return (await asyncio.to_thread(load, here, notice)).open(approver)
+        return (await asyncio.to_thread(load, here, notice, editor=servers)).open(approver)
 
     with cancel_on_signals(asyncio.current_task()):
         await serve(open_talk)

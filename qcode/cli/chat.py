@@ -3,9 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qcode.agent.approval import Approver
@@ -195,8 +195,13 @@ def _log(args: argparse.Namespace) -> Path | None:
     return log_path(found[0].id)
 
 
-def load(args: argparse.Namespace, notice: Callable[[str], None]) -> "Ready":
-    """What takes time: imports, settings, which session. Raises: QcodeError."""
+def load(
+    args: argparse.Namespace, notice: Callable[[str], None], *, editor: Mapping[str, Any] | None = None
+) -> "Ready":
+    """What takes time: imports, settings, which session. `editor` has servers of tools that an editor names.
+
+    Raises: QcodeError.
+    """
     from dataclasses import replace
 
     from qcode.app.options import options_from
@@ -209,7 +214,7 @@ def load(args: argparse.Namespace, notice: Callable[[str], None]) -> "Ready":
     folder = folder_of(args.repo, trust=args.trust, notice=notice)
     settings = settings_of(args, folder, notice).settings
     options = options_from(settings, repo=args.repo, notice=notice, folder=folder)
-    options = replace(options, servers=configured_servers(settings, folder, notice))
+    options = replace(options, servers=configured_servers(settings, folder, notice, editor=editor))
     resume = _log(args)
 
     def opened(approver: "Approver") -> "Conversation":

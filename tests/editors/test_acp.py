@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from acp import PROTOCOL_VERSION, RequestError, spawn_agent_process, text_block
-from acp.schema import AllowedOutcome, DeniedOutcome, RequestPermissionResponse
+from acp.schema import AllowedOutcome, DeniedOutcome, McpServerStdio, RequestPermissionResponse
 from calls import call, committed, edit, scripted
+from mcp_speaking import speaker
 
 FIX = "The sign is wrong. " + edit("calc.py", "a - b", "a + b")
 LOOK = call("bash", command="cat calc.py")
@@ -78,7 +79,10 @@ def talk(tmp_path: Path) -> Callable[..., Any]:
             connection,
             _,
         ):
-            await connection.initialize(protocol_version=PROTOCOL_VERSION)
+            able = (await connection.initialize(protocol_version=PROTOCOL_VERSION)).agent_capabilities
+            assert able.load_session
+            assert able.session_capabilities.resume is not None
+            assert able.session_capabilities.close is not None
             yield connection
 
     return start
@@ -120,6 +124,41 @@ async def test_a_turn_is_streamed_asked_about_and_logged(talk, repo: Path) -> No
         assert again.text() == "The sign is wrong. add() adds now."
         await agent.prompt(session_id=session.session_id, prompt=[text_block("hello")])
         assert again.text().endswith("Welcome back.")
+
+
+async def test_a_session_is_given_up_and_gone_on_with_without_telling_it_all_again(talk, repo: Path) -> None:  # type: ignore[no-untyped-def]
+    editor = Editor()
+    async with talk(editor, "Hello.", "Once more.") as agent:
+        session = await agent.new_session(cwd=str(repo), mcp_servers=[])
+        await agent.prompt(session_id=session.session_id, prompt=[text_block("hello")])
+        await agent.close_session(session_id=session.session_id)
+        with pytest.raises(RequestError, match="Invalid params"):
+            await agent.prompt(session_id=session.session_id, prompt=[text_block("are you there?")])
+        back = await agent.resume_session(cwd=str(repo), session_id=session.session_id, mcp_servers=[])
+        assert back.modes.current_mode_id == "ask"
+        assert not editor.of("user_message_chunk"), "the editor knows it"
+        await agent.prompt(session_id=session.session_id, prompt=[text_block("and now?")])
+    # The script begins anew with each conversation.
+    assert editor.text() == "Hello.Hello."
+    (log,) = (Path(os.environ["XDG_STATE_HOME"]) / "qcode" / "sessions").glob("*.jsonl")
+    said = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [event["text"] for event in said if event.get("event") == "turn_started"] == ["hello", "and now?"]
+
+
+async def test_the_editors_servers_of_tools_are_the_models_too(talk, repo: Path) -> None:  # type: ignore[no-untyped-def]
+    editor = Editor()
+    table = speaker("plain")
+    server = McpServerStdio(name="My tools (1)", command=table["command"], args=table["args"], env=[])
+    gone = McpServerStdio(name="gone", command="no-such-program", args=[], env=[])
+    say = call("mcp__My-tools-1__say", word="hello")
+    async with talk(editor, say, "It said it.", options=("--mode", "yolo")) as agent:
+        session = await agent.new_session(cwd=str(repo), mcp_servers=[server, gone])
+        await agent.prompt(session_id=session.session_id, prompt=[text_block("go")])
+        assert editor.text() == "It said it."
+        (ended,) = [update for update in editor.of("tool_call_update") if update.get("status") == "completed"]
+        assert "said hello" in str(ended["content"])
+        told = "".join(each["content"]["text"] for each in editor.of("agent_thought_chunk"))
+        assert "MCP server gone is left out" in told
 
 
 async def test_a_no_is_told_to_the_model_and_nothing_is_changed(talk, repo: Path) -> None:  # type: ignore[no-untyped-def]

@@ -1,7 +1,8 @@
 """qcode as an agent that an editor starts and talks to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +19,18 @@ from acp.schema import (
     InitializeResponse,
     ListSessionsResponse,
     LoadSessionResponse,
+    McpServerStdio,
     NewSessionResponse,
     PromptCapabilities,
     PromptResponse,
+    ResumeSessionResponse,
     SessionCapabilities,
+    SessionCloseCapabilities,
     SessionInfo,
     SessionListCapabilities,
     SessionMode,
     SessionModeState,
+    SessionResumeCapabilities,
     SetSessionModeResponse,
 )
 
@@ -37,13 +42,18 @@ from qcode.policy.policy import Mode
 from qcode.session.index import Entry, SessionIndex
 from qcode.session.store import find_log
 from qcode.ui.acp.session import EditorSession, words_of
+from qcode.ui.acp.updates import thought
 from qcode.ui.sanitize import visible
 from qcode_sandbox.errors import SandboxError
 
-Open = Callable[[Path, Approver, Path | None], Awaitable[AbstractAsyncContextManager[Conversation]]]
-"""From a folder, whom to ask, and perhaps the log to go on with."""
+Servers = Mapping[str, Any]
+"""What the editor says of servers of tools: tables by name, as in .mcp.json."""
+
+Open = Callable[[Path, Approver, Path | None, Servers], Awaitable[AbstractAsyncContextManager[Conversation]]]
+"""From a folder, whom to ask, perhaps the log to go on with, and the editor's servers of tools."""
 
 _PAGE = 50
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 _NOT_HERE = {"quit", "clear", "resume"}
 _MODES = {
     Mode.PLAN: ("Plan", "looks and plans; changes nothing"),
@@ -73,25 +83,32 @@ class QcodeAgent:
             agent_capabilities=AgentCapabilities(
                 load_session=True,
                 prompt_capabilities=PromptCapabilities(embedded_context=True),
-                session_capabilities=SessionCapabilities(list=SessionListCapabilities()),
+                session_capabilities=SessionCapabilities(
+                    list=SessionListCapabilities(), resume=SessionResumeCapabilities(), close=SessionCloseCapabilities()
+                ),
             ),
             auth_methods=[],
         )
 
-    async def new_session(self, cwd: str, *_: Any, **__: Any) -> NewSessionResponse:
+    async def new_session(self, cwd: str, mcp_servers: Sequence[Any] | None = None, **_: Any) -> NewSessionResponse:
         """Begin a session in a folder. Raises: RequestError."""
-        session = await self._begin(cwd, None)
+        session = await self._begin(cwd, None, mcp_servers)
         return NewSessionResponse(session_id=session.id, modes=_modes(session.talk))
 
-    async def load_session(self, cwd: str, session_id: str, *_: Any, **__: Any) -> LoadSessionResponse:
-        """Go on with one that ended. Raises: RequestError."""
-        try:
-            log = find_log(session_id)
-        except QcodeError as error:
-            raise RequestError.invalid_params({"details": visible(str(error))}) from None
-        session = self._sessions.get(log.stem) or await self._begin(cwd, log)
+    async def load_session(
+        self, cwd: str, session_id: str, mcp_servers: Sequence[Any] | None = None, **_: Any
+    ) -> LoadSessionResponse:
+        """Go on with one that ended, and tell what was said in it. Raises: RequestError."""
+        session = await self._go_on(cwd, session_id, mcp_servers)
         await session.replay()
         return LoadSessionResponse(modes=_modes(session.talk))
+
+    async def resume_session(
+        self, cwd: str, session_id: str, mcp_servers: Sequence[Any] | None = None, **_: Any
+    ) -> ResumeSessionResponse:
+        """Go on with one that ended, of which the editor knows what was said. Raises: RequestError."""
+        session = await self._go_on(cwd, session_id, mcp_servers)
+        return ResumeSessionResponse(modes=_modes(session.talk))
 
     async def list_sessions(self, cwd: str | None = None, cursor: str | None = None, **_: Any) -> ListSessionsResponse:
         """Those that there are, the one used last first. Raises: RequestError."""
@@ -152,18 +169,25 @@ class QcodeAgent:
         sessions, self._sessions = list(self._sessions.values()), {}
         await asyncio.gather(*(session.close() for session in sessions))
 
-    async def _begin(self, cwd: str, log: Path | None) -> EditorSession:
+    async def _go_on(self, cwd: str, session_id: str, servers: Sequence[Any] | None) -> EditorSession:
+        try:
+            log = find_log(session_id)
+        except QcodeError as error:
+            raise RequestError.invalid_params({"details": visible(str(error))}) from None
+        return self._sessions.get(log.stem) or await self._begin(cwd, log, servers)
+
+    async def _begin(self, cwd: str, log: Path | None, servers: Sequence[Any] | None) -> EditorSession:
         assert self._client is not None, "whoever calls is connected"
         folder = Path(cwd)
         if not folder.is_absolute():
             raise RequestError.invalid_params({"details": "cwd must be an absolute path"})
         session = EditorSession(self._client)
         try:
-            await session.begin(await self._open(folder, session, log))
+            await session.begin(await self._open(folder, session, log, _tables(servers or ())))
         except (QcodeError, SandboxError) as error:
             raise RequestError(-32603, visible(str(error))) from None
         self._sessions[session.id] = session
-        session.later(_commands(session))
+        session.later(_commands(session), *map(thought, session.talk.notices))
         return session
 
     def _session(self, session_id: str) -> EditorSession:
@@ -176,7 +200,8 @@ async def serve(open_talk: Open) -> None:
     """Talk with the editor over standard input and output until it closes them."""
     agent = QcodeAgent(open_talk)
     try:
-        await run_agent(cast(Agent, agent))
+        # Resuming and closing a session are stable in the protocol, and not yet in this version of its package.
+        await run_agent(cast(Agent, agent), use_unstable_protocol=True)
     finally:
         await agent.close()
 
@@ -187,6 +212,20 @@ def _commands(session: EditorSession) -> AvailableCommandsUpdate:
         for name, words in session.commands.items()
         if name not in _NOT_HERE
     )
+
+
+def _tables(servers: Sequence[Any]) -> dict[str, Any]:
+    """The programs among the editor's servers; others it does not name, having been told that they are not taken. A
+    name may have any characters there."""
+    return {
+        _NOT_IN_A_NAME.sub("-", server.name)[:31].strip("-"): {
+            "command": server.command,
+            "args": list(server.args),
+            "env": {variable.name: variable.value for variable in server.env},
+        }
+        for server in servers
+        if isinstance(server, McpServerStdio)
+    }
 
 
 def _modes(talk: Conversation) -> SessionModeState:

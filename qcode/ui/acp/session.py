@@ -71,9 +71,14 @@ class EditorSession:
             self._later.cancel()
         await self._open.aclose()
 
-    def later(self, update: SessionUpdate) -> None:
-        """Send it when the editor knows of the session: after the answer to the request that began it."""
-        self._later = asyncio.ensure_future(self._send(update))
+    def later(self, *updates: SessionUpdate) -> None:
+        """Send them when the editor knows of the session: after the answer to the request that began it."""
+
+        async def send() -> None:
+            for update in updates:
+                await self._send(update)
+
+        self._later = asyncio.ensure_future(send())
 
     async def replay(self) -> None:
         """Tell the editor what was said before."""

@@ -47,6 +47,11 @@ _OLD, _NEW, _WHOLE = ("old_str", "old_string"), ("new_str", "new_string"), ("fil
 _PATHS = ("path", "file_path", "absolute_path")
 
 
+def thought(line: str) -> SessionUpdate:
+    """A line of qcode's own for the user, which is none of the model's words."""
+    return update_agent_thought_text(f"\n{visible(line)}\n")
+
+
 class Updates:
     """Turns the events of one session into updates, in order."""
 
@@ -76,7 +81,7 @@ class Updates:
                 yield from map(self.announced, message.tool_calls)
             case Retrying(error=error) | EngineRestarted(error=error):
                 self._spoke = False
-                yield update_agent_thought_text(f"\n{visible(error)}; asking again\n")
+                yield thought(f"{error}; asking again")
             case ToolStarted(call=call):
                 yield update_tool_call(call.id, status="in_progress")
             case ToolOutput(call_id=call_id, text=text):
@@ -84,9 +89,9 @@ class Updates:
             case ToolFinished(result=result):
                 yield from self._finished(result)
             case Notice(text=text):
-                yield update_agent_thought_text(f"\n{visible(text)}\n")
+                yield thought(text)
             case ModelChanged() | Compacted():
-                yield update_agent_thought_text(f"\n{visible(event.words)}\n")
+                yield thought(event.words)
             case Steered(text=text):
                 yield update_user_message_text(visible(text))
             case ChangesUndone(changed=changed) if changed:

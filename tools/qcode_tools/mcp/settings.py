@@ -163,16 +163,23 @@ def from_mcp_json(text: str, *, allowed: Iterable[str] = ()) -> tuple[list[Confi
             raise TypeError
     except (ValueError, RecursionError, KeyError, TypeError):
         raise SettingsError('.mcp.json has no "mcpServers" as JSON: it is passed over') from None
+    return from_entries(entries, ".mcp.json", allowed=allowed)
+
+
+def from_entries(
+    entries: Mapping[str, Any], source: str, *, allowed: Iterable[str] = ()
+) -> tuple[list[Configured], list[str]]:
+    """As `from_mcp_json`, of entries that stand in `source`, which cannot ask for this machine either."""
     names = frozenset(allowed)
     found, problems = [], []
     for name in sorted(map(str, entries))[:MOST_SERVERS]:
-        place = f"server {visible(name)[:40]!r} of .mcp.json"
+        place = f"server {visible(name)[:40]!r} of {source}"
         try:
             found.append(Configured(checked_name(name), _settings(_table(entries[name]), place), place, names))
         except SettingsError as error:
             problems.append(str(error))
     if len(entries) > MOST_SERVERS:
-        problems.append(f".mcp.json names {len(entries)} servers: those after the first {MOST_SERVERS} are left out")
+        problems.append(f"{source} names {len(entries)} servers: those after the first {MOST_SERVERS} are left out")
     return found, problems
 
 
