@@ -64,6 +64,9 @@ class Request:
 
     `stopped` is asked after each delta. As soon as it says yes, the backend stops the model and ends the answer with
     what is there, stop CANCELLED; a call that was being written has those of its arguments that were complete.
+
+    `session` is the same for all requests of a conversation: by it a router in front of several servers knows which of
+    them has read the prompt before.
     """
 
     system: str
@@ -74,6 +77,7 @@ class Request:
     choices: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
     stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
+    session: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

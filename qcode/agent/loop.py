@@ -1,6 +1,7 @@
 """The loop: ask the model, carry out its calls, until it is done or a limit is reached."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -100,6 +101,8 @@ class Agent:
         )
         self._aborted: QcodeError | SandboxError | None = None
         self._task = ""
+        # Of chance, so that it says nothing of who asks.
+        self._session = os.urandom(16).hex()
 
     @property
     def history(self) -> list[Message]:
@@ -177,9 +180,7 @@ class Agent:
 
     @property
     def _request(self) -> Request:
-        return Request(
-            system=self._system, history=tuple(self.history), tools=self._toolset.specs, sampling=self._sampling
-        )
+        return Request(self._system, tuple(self.history), self._toolset.specs, self._sampling, session=self._session)
 
     async def _begin(self, said: str, emit: Emit, preface: str) -> None:
         self._known.hear(self.asides, emit)

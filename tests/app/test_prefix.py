@@ -72,6 +72,8 @@ async def test_edits_errors_and_servers_of_tools_leave_what_was_read_as_it_was(h
     for before, after in pairwise(prompts(server.bodies)):
         assert after.startswith(before)
         assert len(after) > len(before)
+    asked = [headers for _, path, headers, _ in server.requests if path.endswith("/chat/completions")]
+    assert len({headers["x-session-id"] for headers in asked}) == 1
 
 
 async def test_sessions_in_other_folders_begin_with_the_same_bytes(home: Path, tmp_path: Path) -> None:
@@ -84,6 +86,9 @@ async def test_sessions_in_other_folders_begin_with_the_same_bytes(home: Path, t
             options = RunOptions(repo=repo, base_url=url, model="m", sandbox="bubblewrap", small_context=True)
             async with converse(options, approver=None, mode=Mode.YOLO) as talk:
                 await work(talk, words)
+    # Two conversations, whatever connection they share: a router may part them.
+    named = {headers["x-session-id"] for _, path, headers, _ in server.requests if path.endswith("/completions")}
+    assert len(named) == 2
     heads = {prompt.partition("<|im_start|>user")[0] for prompt in prompts(server.bodies)}
     [head] = heads
     assert len(head) > 1000

@@ -171,7 +171,7 @@ class OpenAIBackend:
             # Of an answer that is stopped it would not tell them otherwise.
             body["stream_options"] = payload.COUNTED_WITH_EACH_CHUNK
         fields = self._habits.apply(self._constraint.applied(body, request, server))
-        stream = await self._begin(await self._fitted(request, fields, size), patience)
+        stream = await self._begin(await self._fitted(request, fields, size), patience, request.session)
         reader = ChunkReader(request, self._url, self._speech)
         try:
             bounded(stream.response, ANSWER_LIMIT, patience.heard)
@@ -221,7 +221,7 @@ class OpenAIBackend:
                 return answer.model_copy(update={"usage": usage})
         return answer
 
-    async def _begin(self, wanted: dict[str, Any], patience: Patience) -> "openai.AsyncStream[object]":
+    async def _begin(self, wanted: dict[str, Any], patience: Patience, session: str) -> "openai.AsyncStream[object]":
         """Send the body, in simpler and simpler forms while the server refuses its form, until an answer begins."""
         client = await self._connection.client()
         # Only now: opening the client is what makes this import cheap.
@@ -237,7 +237,7 @@ class OpenAIBackend:
                 cast_to=object,
                 stream=True,
                 stream_cls=AsyncStream[object],
-                options=self._connection.options(),
+                options=self._connection.options(session),
             )
             try:
                 stream = await patience.wait(sending, self._timeouts.first_token_s, self._no_token)

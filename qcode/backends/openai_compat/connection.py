@@ -1,7 +1,7 @@
 """The way to one server: its address, its key, one HTTP client, and short questions outside the conversation."""
 
 import asyncio
-import uuid
+import os
 from typing import TYPE_CHECKING, Any
 
 from qcode.backends.openai_compat import faults, payload
@@ -23,8 +23,7 @@ class Connection:
         self.root = server_root(self.url)
         self.timeouts = timeouts
         self._api_key = api_key
-        # Of chance, so that it says nothing of who asks.
-        self._session = uuid.uuid4().hex
+        self._session = os.urandom(16).hex()
         self._opened: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -39,9 +38,9 @@ class Connection:
                 self._opened = await open_client(self.url, api_key=self._api_key, connect_s=connect_s)
             return self._opened
 
-    def options(self) -> "openai.RequestOptions":
-        """What every request is sent with."""
-        return request_options(self._api_key, self._session)
+    def options(self, session: str = "") -> "openai.RequestOptions":
+        """What every request is sent with; those that name no session are all of one."""
+        return request_options(self._api_key, session or self._session)
 
     async def ask(
         self, method: str, url: str, body: dict[str, Any] | None = None, *, absent_is_none: bool = False
