@@ -93,8 +93,8 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """A whole number above 0."""
-    if (number := int(text)) <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
+    if not text.isdecimal() or (number := int(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return number
 
 

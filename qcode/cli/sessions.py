@@ -26,6 +26,8 @@ _FORMATS = ("markdown", "json", "openai", "ms-swift", "sharegpt")
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its parts."""
+    from qcode.cli.arguments import positive
+
     sessions = commands.add_parser(
         "sessions",
         help="list, search, show, export, fork and remove sessions",
@@ -49,7 +51,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     search = part("search", _search, "sessions in which words occur", wide=True)
     search.add_argument("words", nargs="+", metavar="WORD", help='also the beginning of one, or "a phrase"')
     for one in (listing, search):
-        one.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most (default: 20)")
+        one.add_argument("--limit", type=positive, default=20, metavar="N", help="at most (default: 20)")
     show = part("show", _show, "what was said and done, with the numbers of the messages", wide=False)
     show.add_argument("--full", action="store_true", help="also all of long results")
     export = part("export", _export, "a session for people, programs or training", wide=False)
@@ -63,7 +65,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         one.add_argument("--json", action="store_true", help="JSON, for programs")
     remove = part("rm", _remove, "delete sessions", wide=True)
     remove.add_argument("ids", nargs="*", metavar="ID")
-    remove.add_argument("--older-than", type=_positive, metavar="DAYS", help="those not used since")
+    remove.add_argument("--older-than", type=positive, metavar="DAYS", help="those not used since")
     remove.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -284,9 +286,3 @@ def _where(cwd: str) -> str:
 
 def _thousands(number: int) -> str:
     return f"{number / 1000:.1f}k" if number >= 1000 else str(number)
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) <= 0:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return number

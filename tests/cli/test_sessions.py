@@ -122,6 +122,7 @@ def test_old_sessions_are_removed_together_and_those_in_use_stay(qcode: Qcode) -
         os.utime(session.path, (0, 0))
     old.close()
     new.close()
+    assert "'soon' is no whole number above 0" in qcode("sessions", "rm", "--older-than", "soon").stderr
     refused = qcode("sessions", "rm", "--all", "--older-than", 30)
     assert (refused.returncode, old.path.exists()) == (2, True)
     assert "2 sessions would be deleted" in refused.stderr
