@@ -22,10 +22,11 @@ _LEAVE_S = 2.0
 
 _KILL_GRACE_S = 10.0
 
-_LAST_WORDS_S = 0.5
-"""How long the last words of a program that has ended may take to arrive."""
+_LAST_WORDS_S = 2.0
+"""How long the last words of a program that has ended may take to arrive. They are there when the file beside them is;
+only where something that it started keeps its stderr open does this run out, for that may be for ever."""
 
-_LAST_WORDS_LOOKS = 25
+_LAST_WORDS_LOOKS = 50
 
 
 class Held:
