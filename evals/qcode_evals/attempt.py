@@ -85,6 +85,8 @@ class Attempt(Frozen):
     repeat: int = 0
     """Which of several attempts at the task, from 0."""
     key: str
+    settings: str = ""
+    """Hash of the agent with its settings and qcode's version: one run's attempts have the same."""
     agent: str
     model: str
     outcome: Outcome

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,35 +130,47 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors made for the user become one line on stderr and their exit code."""
-    import asyncio
-
-    from qcode.errors import ConfigError, QcodeError
+    from qcode.errors import QcodeError
     from qcode.ui.sanitize import visible
     from qcode_sandbox.errors import SandboxError
 
-    argv = sys.argv[1:] if argv is None else argv
     try:
-        if argv and argv[0] in COMMANDS:
-            try:
-                return int(importlib.import_module(f"qcode_evals.{COMMANDS[argv[0]][0]}").main(argv[1:]))
-            except KeyboardInterrupt:
-                print("qcode-evals: interrupted; what is written stays", file=sys.stderr)
-                return 130
-        if argv and not argv[0].startswith("-"):
-            raise ConfigError(_no_command(argv[0]))
-        args = parser().parse_args(argv)
-        try:
-            return asyncio.run(_main(args))
-        except KeyboardInterrupt:
-            print(f"qcode-evals: interrupted; what is finished is in {args.out}, --resume continues", file=sys.stderr)
-            return 130
+        code = _carried_out(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
     except (QcodeError, SandboxError) as error:
         print(f"qcode-evals: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader of stdout has gone: nothing more can be said, also not by the interpreter's own flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:  # a disk that is full, a folder that went away
         where = f"{error.filename}: " if error.filename else ""
         print(f"qcode-evals: {visible(f'{where}{error.strerror or error}')}; what is finished is kept", file=sys.stderr)
         return 4
+
+
+def _carried_out(argv: Sequence[str]) -> int:
+    """A further command, or a run."""
+    import asyncio
+
+    from qcode.errors import ConfigError
+
+    if argv and argv[0] in COMMANDS:
+        try:
+            return int(importlib.import_module(f"qcode_evals.{COMMANDS[argv[0]][0]}").main(argv[1:]))
+        except KeyboardInterrupt:
+            print("qcode-evals: interrupted; what is written stays", file=sys.stderr)
+            return 130
+    if argv and not argv[0].startswith("-"):
+        raise ConfigError(_no_command(argv[0]))
+    args = parser().parse_args(argv)
+    try:
+        return asyncio.run(_main(args))
+    except KeyboardInterrupt:
+        print(f"qcode-evals: interrupted; what is finished is in {args.out}, --resume continues", file=sys.stderr)
+        return 130
 
 
 def _no_command(name: str) -> str:

@@ -10,7 +10,7 @@ from qcode.errors import ConfigError
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt
 from qcode_evals.report import ATTEMPTS
-from qcode_evals.scoring import Score, score
+from qcode_evals.scoring import Score, mixed, score
 from qcode_evals.statistics import paired
 
 _NAMED = 12
@@ -46,6 +46,7 @@ def compared(first: Sequence[Attempt], second: Sequence[Attempt]) -> list[str]:
     gained = sorted(name for name in first_of.keys() & second_of.keys() if second_of[name] > first_of[name])
     lost = sorted(name for name in first_of.keys() & second_of.keys() if second_of[name] < first_of[name])
     lines = [f"{name}: {run.pass_at_1}, {run.judged} attempts" for name, run in (("A", one), ("B", two))]
+    lines += [f"{name}: {said}" for name, run in (("A", first), ("B", second)) if (said := mixed(run))]
     lines.append(
         f"on the {pair.tasks} tasks of both: A alone {pair.only_first}, B alone {pair.only_second}, both {pair.both}, "
         f"neither {pair.neither}"

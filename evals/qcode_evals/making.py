@@ -78,6 +78,7 @@ class Job:
     instance: Instance
     repeat: int
     key: str
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,7 @@ class Maker:
             instance_id=work.instance.instance_id,
             repeat=work.job.repeat,
             key=work.job.key,
+            settings=work.job.settings,
             agent=self.agent.name,
             model=self.agent.model,
             outcome=outcome,

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from qcode import __version__
 from qcode_evals.agents import Agent
@@ -21,8 +22,15 @@ from qcode_evals.report import Results
 def attempt_key(instance: Instance, agent: Agent, repeat: int) -> str:
     """Hash of all that an attempt's result depends on: the row, its image, the agent and its settings (tools, model,
     quantisation, sampling, limits), qcode's version, and which of several attempts it is."""
+    return _hash([instance.digest, instance_tag(instance), *_of_agent(agent), repeat])
+
+
+def _of_agent(agent: Agent) -> tuple[str, str, dict[str, Any]]:
     settings = {} if agent.name in CONTROLS else dict(agent.settings) | {"qcode": __version__}
-    parts = [instance.digest, instance_tag(instance), agent.name, agent.model, settings, repeat]
+    return agent.name, agent.model, settings
+
+
+def _hash(parts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -45,12 +53,13 @@ class Run:
         Raises: ResultsError if the output folder cannot be written to, BackendError if no model is there.
         """
         await self.agent.ready()
+        settings = _hash(_of_agent(self.agent))[:16]
         attempts: dict[tuple[int, str], Attempt] = {}
         waiting: list[Job] = []
         rows = {instance.instance_id: instance for instance in self.instances}
         for repeat in range(self.repeat):
             for instance in self.instances:
-                job = Job(instance, repeat, attempt_key(instance, self.agent, repeat))
+                job = Job(instance, repeat, attempt_key(instance, self.agent, repeat), settings)
                 earlier = self.results.finished(instance.instance_id, repeat, job.key)
                 if earlier is not None:
                     attempts[repeat, instance.instance_id] = earlier
@@ -74,6 +83,7 @@ class Run:
             instance_id=job.instance.instance_id,
             repeat=job.repeat,
             key=job.key,
+            settings=job.settings,
             agent=self.agent.name,
             model=self.agent.model,
             outcome=Outcome.INVALID_TASK,

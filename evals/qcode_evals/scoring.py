@@ -85,11 +85,24 @@ def score(attempts: Iterable[Attempt]) -> Score:
     return Score(outcomes, dict(tries), usage, dict(seconds), number, by_log)
 
 
+def mixed(attempts: Iterable[Attempt]) -> str:
+    """A line if the attempts of a folder are not of one run, else "": what was begun anew there is not finished."""
+    found = Counter(attempt.settings for attempt in attempts if attempt.settings)
+    if len(found) < 2:
+        return ""
+    counts = " and ".join(map(str, sorted(found.values(), reverse=True)))
+    return (
+        f"not one run: {counts} attempts were made with different settings (agent, model, tools, sampling, limits or "
+        "version); --resume makes them alike"
+    )
+
+
 def summary(attempts: Sequence[Attempt], *, price: Price | None = None) -> list[str]:
     """The score for people: one line a fact, each share with its own denominator."""
     total = score(attempts)
     own = total.judged
     lines = [f"{total.resolved} of {own} resolved" + (f": {total.pass_at_1}" if own else "")]
+    lines += filter(None, [mixed(attempts)])
     if total.repeats > 1:
         ks = sorted({2, 3, 5, total.repeats} & set(range(2, total.repeats + 1)))
         lines.append(

@@ -8,7 +8,7 @@ from statistics import fmean, median
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.compare import read_attempts
-from qcode_evals.scoring import score
+from qcode_evals.scoring import mixed, score
 
 HEAD = (
     "| run | attempts | resolved | 95 % interval | tokens read, an attempt | cached | written | requests | "
@@ -23,6 +23,7 @@ def row(name: str, attempts: Sequence[Attempt], *, expected: int | None = None) 
     own = [attempt for attempt in attempts if attempt.outcome.counts]
     spoilt = total.attempts - total.judged
     made = f"{total.judged}" + (f" of {expected}" if expected not in {None, total.judged} else "")
+    made += " (not one run)" if mixed(attempts) else ""
     made += f" (and {spoilt} {_spoilt(total.outcomes)})" if spoilt else ""
     if not own:
         return f"| {name} | {made} |" + " - |" * (HEAD.count("|") - 3)

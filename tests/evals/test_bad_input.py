@@ -1,5 +1,8 @@
 """What a user can get wrong is said in one line, with the exit code for it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,15 @@ def test_one_line_says_what_is_wrong(
 def test_rows_are_not_mined_into_what_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["mine", str(tmp_path), "--out", str(tmp_path / "no" / "rows.jsonl")]) in {2, 4}
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
+    line = '{"instance_id":"a","key":"k","agent":"a","model":"m","outcome":"resolved","resolved":true}\n'
+    (tmp_path / "attempts.jsonl").write_text(line, encoding="utf-8")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-P", "-m", "qcode_evals", "table", str(tmp_path)]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, cwd=tmp_path, env=buffered, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -7,9 +7,11 @@ import pytest
 from qcode.messages import Usage
 from qcode_evals.attempt import Attempt, Outcome, Seconds
 from qcode_evals.cli import main
+from qcode_evals.compare import compared
 from qcode_evals.controls import Controls
 from qcode_evals.dataset import load
-from qcode_evals.scoring import Price, score, summary
+from qcode_evals.scoring import Price, mixed, score, summary
+from qcode_evals.table import row as table_row
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"
 
@@ -23,6 +25,18 @@ def attempt(name: str, outcome: Outcome, **more: Any) -> Attempt:
         resolved=outcome is Outcome.RESOLVED,
         **{"key": "k"} | more,
     )
+
+
+def test_attempts_of_two_runs_in_one_folder_are_told() -> None:
+    alike = [attempt("a", Outcome.RESOLVED, settings="x"), attempt("b", Outcome.RESOLVED, settings="x")]
+    older = attempt("c", Outcome.RESOLVED)
+    assert mixed([*alike, older]) == "", "what an older version left does not say"
+    other = [*alike, attempt("d", Outcome.UNRESOLVED, settings="y")]
+    assert mixed(other).startswith("not one run: 2 and 1 attempts were made with different settings")
+    assert mixed(other) in summary(other)
+    assert f"B: {mixed(other)}" in compared(alike, other)
+    assert "(not one run)" in table_row("x", other)
+    assert "(not one run)" not in table_row("x", alike)
 
 
 def test_what_is_not_the_agents_is_not_in_its_denominator() -> None:
