@@ -22,7 +22,7 @@ MOST = 0.6
 """Share of the trigger that may be left: what shrinks less would be back there after a few steps."""
 
 TAIL = 0.25
-"""Share of the window that the last steps may take, word for word."""
+"""Share of the window, or of a prompt that fills less of it, that the last steps may take, word for word."""
 
 CHARACTERS_A_TOKEN = 3.5
 """Of code, for how much of the end is kept; sizes are counted by the tokenizer where there is one."""
@@ -94,7 +94,7 @@ class Compaction:
         before = await self._size(request)
         most = int(before.tokens * MOST) if window is None else int(window * (self.share or 0.8) * MOST)
         most = min(most, int(before.tokens * 0.9))
-        room = int((window or before.tokens) * TAIL * CHARACTERS_A_TOKEN)
+        room = int(min(window or before.tokens, before.tokens) * TAIL * CHARACTERS_A_TOKEN)
         start = tail(history, room)
         stubbed = unknown(without_results(history, start))
         usage = Usage()

@@ -29,6 +29,7 @@ from qcode.events import (
     Compacted,
     CompactionCause,
     Event,
+    Notice,
     Rewound,
     Steered,
 )
@@ -231,10 +232,18 @@ class Conversation:
         Raises: ConfigError where it does not fit, SandboxError."""
         return await self._holding.copy.apply()
 
-    async def compact(self, focus: str = "") -> Compacted | None:
-        """Shorten what the model knows, but not what `focus` names; None, and a Notice why, if it cannot be. An
-        interrupt leaves it as it is. Raises: ConfigError while a turn runs, BackendError, Interrupted."""
-        return await self.alone(lambda: self._agent.compact(self.record.emit, CompactionCause.ASKED, focus=focus))
+    async def compact(self, focus: str = "") -> Compacted | Notice:
+        """Shorten what the model knows, but not what `focus` names; a Notice tells why, if it cannot be. An interrupt
+        leaves it as it is. Raises: ConfigError while a turn runs, BackendError, Interrupted."""
+        told = [Notice(text="there is no conversation yet that could be shortened")]
+
+        def emit(event: Event) -> None:
+            self.record.emit(event)
+            if isinstance(event, Notice):
+                told.append(event)
+
+        done = await self.alone(lambda: self._agent.compact(emit, CompactionCause.ASKED, focus=focus))
+        return told[-1] if done is None else done
 
     async def fit(self, window: int) -> Compacted | None:
         """Shorten what the model knows so that it fits another one's window, in tokens; within `alone`. None if it

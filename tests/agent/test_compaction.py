@@ -152,6 +152,15 @@ async def test_a_summary_keeps_task_plan_files_words_and_last_steps(begin) -> No
     assert fold(session.log) == before
 
 
+async def test_what_is_asked_to_be_shortened_long_before_the_window_is_full_is(begin) -> None:
+    session = begin(*[view(number) for number in range(4)], "Done.", "Well.", SUMMARY, window=100_000)
+    await session.turn("Read four files.")
+    await session.turn("And now?")
+    done = await session.agent.compact(session.log.append, CompactionCause.ASKED)
+    assert done is not None
+    assert done.after < done.before / 2
+
+
 def test_the_last_plan_stays() -> None:
     def planned(number: int) -> Assistant:
         return Assistant(

@@ -137,7 +137,7 @@ async def test_compact_and_back(told: Talk, home: Path) -> None:
     async with told(view("big.txt"), "Seen.", view("long.txt"), "Seen.", "SUMMARY", "Going on.") as talk:
         nothing = await commands.run(talk, "/compact")
         assert nothing is not None
-        assert "too little" in nothing.text
+        assert "no conversation yet" in nothing.text
         await work(talk, "Look at it. " + "Mind this. " * 100)
         await work(talk, "Look again.")
         before = talk.history
@@ -147,6 +147,9 @@ async def test_compact_and_back(told: Talk, home: Path) -> None:
         assert "SUMMARY" in users(talk)[0]
         assert users(talk)[0].startswith("Look at it.")
         shortened = talk.history
+        again = await commands.run(talk, "/compact")
+        assert again is not None
+        assert "nothing has happened since" in again.text
         ended = (await work(talk, "Go on."))[-1]
         assert ended.reason is Reason.FINISHED  # type: ignore[union-attr]
         path = talk.session.path

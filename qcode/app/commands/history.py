@@ -8,6 +8,7 @@ from pathlib import Path
 from qcode.app.commands.command import Leave, Said
 from qcode.app.conversation import Conversation
 from qcode.errors import ConfigError
+from qcode.events import Notice
 from qcode.session.log import Session
 from qcode_tools.clean import visible
 
@@ -34,8 +35,8 @@ async def compact(talk: Conversation, args: str) -> Said:
         talk.uncompact()
         return Said("the model knows again what it knew before the conversation was shortened")
     done = await talk.compact(args)
-    if done is None:
-        return Said("the conversation was not shortened: there is too little that could be left out")
+    if isinstance(done, Notice):
+        return Said(done.text)
     return Said(f"{done.words}; /compact undo takes it back")
 
 

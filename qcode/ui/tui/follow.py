@@ -93,7 +93,8 @@ class Follower:
                     self._transcript.changed(block)
             case AssistantDone(message=message, seconds=seconds, first_token_s=first):
                 self._answered(message)
-                self.last = message.usage
+                # Of an answer that was interrupted the engine told nothing: what was known still holds.
+                self.last = message.usage if message.usage.prompt_tokens else self.last
                 self.usage += message.usage
                 self._meter.answered(message.usage.completion_tokens, seconds, first)
                 self.doing = ""

@@ -51,6 +51,18 @@ async def test_escape_stops_the_model_keeps_what_was_done_and_gives_back_what_wa
         await come_about(lambda: seen.app.composer.text == "then this")
 
 
+async def test_what_fills_the_window_is_still_known_after_an_interrupt(screen):
+    first = {"text": "First.", "usage": {"prompt_tokens": 5000, "completion_tokens": 10}}
+    async with screen(first, ENDLESS) as seen:
+        await seen.type("go\n")
+        await seen.until("finished", "5.0k")
+        await seen.type("on\n")
+        await seen.until("one two")
+        await seen.press("escape")
+        await seen.until("interrupted")
+        assert "5.0k" in seen.lines[-1]
+
+
 async def test_words_for_the_next_step_are_steered(screen, tmp_path):
     async with screen(waits_for(tmp_path / "go"), {"text": "heard"}) as seen:
         await seen.type("go\n")
