@@ -68,30 +68,40 @@ def _free_ram(proc: Path) -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _group_rooms(proc: Path, cgroup: Path) -> Iterator[int]:
-    """What each limit leaves, of this process's group and of those above it.
+def memory_groups(proc: Path, cgroup: Path) -> Iterator[tuple[int, Path, Path]]:
+    """The control groups that count this process's memory: version, folder of the topmost group, folder of its own.
 
-    Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of Linux. Cached file pages count as used
-    there, though the kernel gives them back: inactive_file is added again.
+    Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of Linux.
     """
     with contextlib.suppress(OSError):
         for line in (proc / "self/cgroup").read_text().splitlines():
             _, controllers, group = line.split(":", 2)
             if not controllers:
-                root, limit, used, cached = cgroup, "memory.max", "memory.current", "inactive_file"
+                yield 2, cgroup, cgroup / group.lstrip("/")
             elif "memory" in controllers.split(","):
-                root, limit, used = cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-                cached = "total_inactive_file"
-            else:
-                continue
-            here = root / group.lstrip("/")
-            for directory in (here, *here.parents):
-                if not directory.is_relative_to(root):
-                    break
-                with contextlib.suppress(OSError, ValueError):
-                    statistics = dict(line.split() for line in (directory / "memory.stat").read_text().splitlines())
-                    taken = int((directory / used).read_text()) - int(statistics.get(cached, 0))
-                    yield max(0, int((directory / limit).read_text()) - taken)
+                yield 1, cgroup / "memory", cgroup / "memory" / group.lstrip("/")
+
+
+def upwards(group: Path, root: Path) -> Iterator[Path]:
+    """The folder of a group and those of the groups above it."""
+    return (folder for folder in (group, *group.parents) if folder.is_relative_to(root))
+
+
+def _group_rooms(proc: Path, cgroup: Path) -> Iterator[int]:
+    """What each limit leaves, of this process's group and of those above it.
+
+    Cached file pages count as used there, though the kernel gives them back: inactive_file is added again.
+    """
+    for version, root, group in memory_groups(proc, cgroup):
+        if version == 2:
+            limit, used, cached = "memory.max", "memory.current", "inactive_file"
+        else:
+            limit, used, cached = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        for folder in upwards(group, root):
+            with contextlib.suppress(OSError, ValueError):
+                statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                taken = int((folder / used).read_text()) - int(statistics.get(cached, 0))
+                yield max(0, int((folder / limit).read_text()) - taken)
 
 
 def _free_gpu() -> int:

@@ -4,6 +4,7 @@ Sources of the wordings: vLLM's v1/core/kv_cache_utils.py and v1/worker, torch's
 llama.cpp's ggml-backend and llama-kv-cache.
 """
 
+import contextlib
 import re
 import signal
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qcode.backends.openai_compat.faults import one_line
+from qcode.models.memory import memory_groups, upwards
 
 _MEMORY = re.compile(
     r"OutOfMemoryError|out of memory|No available memory for the cache blocks"
@@ -72,13 +74,23 @@ def ending(code: int, log: str, *, killed_for_memory: bool = False) -> Ending:
     return Ending(Kind.FINAL if _FINAL.search(last) else Kind.CRASH, words)
 
 
-def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """How often the kernel has killed a process for memory since it started; 0 where it does not tell."""
-    try:
-        lines = vmstat.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+def oom_kills(*, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How often the kernel has killed a process for memory in this process's control group, where its children are too;
+    on the whole machine where the group does not tell. In the groups of others, such as containers, it happens often.
+    """
+    for _, root, group in memory_groups(proc, cgroup):
+        for folder in upwards(group, root):
+            for name in ("memory.events", "memory.oom_control"):
+                if (count := _kills_in(folder / name)) is not None:
+                    return count
+    return _kills_in(proc / "vmstat") or 0
+
+
+def _kills_in(counters: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        lines = counters.read_text(encoding="utf-8").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+    return None
 
 
 def _telling_line(log: str) -> str:

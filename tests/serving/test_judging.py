@@ -1,8 +1,10 @@
 """What the logs of servers say: how far they are, and why they ended."""
 
+from pathlib import Path
+
 import pytest
 
-from qcode.serving.failures import Kind, ending
+from qcode.serving.failures import Kind, ending, oom_kills
 from qcode.serving.loading import progress, shows_work
 
 VLLM_CACHE = """\
@@ -71,6 +73,27 @@ def test_the_kernels_killing_for_memory() -> None:
     assert ending(-15, "", killed_for_memory=True).kind is Kind.CRASH
     # The kernel kills the process that holds the model; the server in front of it then ends by itself.
     assert ending(0, ENGINE, killed_for_memory=True).kind is Kind.MEMORY
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "counters"),
+    [
+        ("0::/user.slice/one.scope", "user.slice/one.scope", "memory.events"),
+        ("4:memory:/one\n0::/", "memory/one", "memory.oom_control"),
+        ("0::/user.slice/one.scope", "user.slice", "memory.events"),
+        ("4:memory:/docker/not-seen-from-inside", "memory", "memory.oom_control"),
+    ],
+)
+def test_only_those_are_counted_that_are_in_the_same_group(
+    tmp_path: Path, line: str, folder: str, counters: str
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(f"1:name=systemd:/\n{line}\n")
+    (tmp_path / "proc/vmstat").write_text("pgfault 9\noom_kill 187\n")
+    (tmp_path / "sys" / folder).mkdir(parents=True)
+    assert oom_kills(proc=tmp_path / "proc", cgroup=tmp_path / "sys") == 187
+    (tmp_path / "sys" / folder / counters).write_text("under_oom 0\noom_kill 3\noom_group_kill 0\n")
+    assert oom_kills(proc=tmp_path / "proc", cgroup=tmp_path / "sys") == 3
 
 
 def test_a_log_cannot_speak_to_the_terminal() -> None:
