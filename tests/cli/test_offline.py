@@ -59,7 +59,7 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.8", 53))
     assert seen.ports == [11434]
 
 
-@pytest.mark.parametrize("sandbox", ["none", "bubblewrap"])
+@pytest.mark.parametrize("sandbox", ["none", "bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
 def test_a_whole_run_reaches_the_model_and_nothing_else(repo: Path, sandbox: str) -> None:
     run = ["run", "--task", repo / "issue.md", "--repo", repo, "--sandbox", sandbox, "--output", "json"]
     server = ["--base-url", "http://127.0.0.1:{port}/v1", "--model", "m"]
