@@ -117,7 +117,7 @@ class OwnCommands:
             self._app.failed(error)
             return
         items = [
-            Item(entry.id, entry.digest.first or "(nothing said)", _ago(time.time() - entry.used_at))
+            Item(entry.id, entry.digest.first or "(nothing said)", _about(entry))
             for entry in found
             if entry.id != talk.session.id
         ]
@@ -163,7 +163,7 @@ class OwnCommands:
             if line.split()[0] == "/clear":
                 app.transcript.clear_blocks()
             if said is not None and said.turn:
-                app.sending.send(said.turn, line)
+                app.sending.words(said.turn, line)
             elif said is not None:
                 app.say(Said(said.text) if said.diff else Output(said.text))
 
@@ -173,6 +173,12 @@ def _sessions(folder: Path) -> "list[Entry]":
 
     with SessionIndex() as index:
         return index.entries(repo=folder, limit=200)
+
+
+def _about(entry: "Entry") -> str:
+    """What tells sessions apart that began with the same words."""
+    turns = f"{entry.digest.turns} turn{'s' * (entry.digest.turns != 1)}"
+    return f"{_ago(time.time() - entry.used_at)}, {turns}, {entry.id}"
 
 
 def _ago(seconds: float) -> str:

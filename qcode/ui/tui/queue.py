@@ -1,5 +1,7 @@
 """What was typed while the model worked and waits for its turn."""
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual.widget import Widget
 
@@ -7,6 +9,16 @@ from qcode.ui.sanitize import visible
 from qcode.ui.tui.canvas import Canvas
 
 _SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """`text` is whole, `shown` is what the screen has of it. `typed`: the user wrote the text, and it may be a command;
+    else it is for the model, whatever it begins with, and the user wrote what is shown."""
+
+    text: str
+    shown: str
+    typed: bool = True
 
 
 class Queue(Widget):
@@ -17,25 +29,25 @@ class Queue(Widget):
     def __init__(self, canvas: Canvas) -> None:
         super().__init__()
         self.canvas = canvas
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: list[Waiting] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, text: str, shown: str) -> None:
+    def put(self, one: Waiting) -> None:
         """One more."""
-        self._waiting.append((text, shown))
+        self._waiting.append(one)
         self._update()
 
-    def take(self) -> tuple[str, str] | None:
-        """The next one, whole and as it was shown."""
+    def take(self) -> Waiting | None:
+        """The next one."""
         taken = self._waiting.pop(0) if self._waiting else None
         self._update()
         return taken
 
     def withdraw(self) -> str:
-        """All of them as one text, to be edited again."""
-        text = "\n".join(whole for whole, _ in self._waiting)
+        """All of them as one text, as the user wrote it, to be edited again."""
+        text = "\n".join(one.text if one.typed else one.shown for one in self._waiting)
         self._waiting.clear()
         self._update()
         return text
@@ -43,9 +55,9 @@ class Queue(Widget):
     def render(self) -> Text:
         """The next three."""
         lines = []
-        for _, shown in self._waiting[:_SHOWN]:
+        for one in self._waiting[:_SHOWN]:
             line = Text("queued  ", self.canvas.faint).append(
-                " ".join(visible(shown[:400]).split()), self.canvas.strong
+                " ".join(visible(one.shown[:400]).split()), self.canvas.strong
             )
             line.truncate(max(1, self.size.width), overflow="ellipsis")
             lines.append(line)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from qcode.ui.tui.blocks import Notice, Words
+from qcode.ui.tui.queue import Waiting
 
 if TYPE_CHECKING:
     from qcode.ui.tui.app import Tui
@@ -18,14 +19,18 @@ class Sending:
         """Words for the model, a command of qcode's, or of the shell's."""
         app = self._app
         if app.work.talk is None:
-            app.waiting.put(text, shown)
+            app.waiting.put(Waiting(text, shown))
             return
         if text.startswith("/") and app.commands.run(text):
             return
         if text.startswith("!") and text[1:].strip():
             self._shell(text[1:].strip())
         else:
-            self._turn(text, shown)
+            self._turn(Waiting(text, shown))
+
+    def words(self, text: str, line: str) -> None:
+        """Words for the model that a line of the user's stands for; they are no command, whatever they begin with."""
+        self._turn(Waiting(text, line, typed=False))
 
     def steer(self, text: str, shown: str) -> bool:
         """Have the model hear these words before its next step; False if it does not work."""
@@ -40,18 +45,21 @@ class Sending:
         app = self._app
         if app.work.busy or (following := app.waiting.take()) is None:
             return False
-        self.send(*following)
+        if following.typed:
+            self.send(following.text, following.shown)
+        else:
+            self._turn(following)
         return True
 
-    def _turn(self, text: str, shown: str) -> None:
+    def _turn(self, one: Waiting) -> None:
         app = self._app
         if app.work.busy or app.follower is None:
-            app.waiting.put(text, shown)
+            app.waiting.put(one)
             return
-        app.follower.echoed.append(text)
-        app.say(Words(shown))
+        app.follower.echoed.append(one.text)
+        app.say(Words(one.shown))
         app.board.meter.asked()
-        app.work.turn(text)
+        app.work.turn(one.text)
         app.tick()
 
     def _shell(self, command: str) -> None:

@@ -94,9 +94,52 @@ async def test_what_is_typed_while_a_command_runs_waits_and_esc_ends_the_command
         await seen.until("Well.")
 
 
+async def test_the_reading_of_a_prompt_is_shown_where_no_turn_is(screen):
+    slow = {"text": "SUMMARY", "prefill": {"total": 3000, "cached": 500, "seconds": 30}}
+    async with screen({"text": "First. " * 50}, {"text": "Second."}, slow, {"text": "Well."}) as seen:
+        await seen.type("hi\n")
+        await seen.until("First.", "finished")
+        await seen.type("on\n")
+        await seen.until("Second.", "finished")
+        await seen.type("/compact\n")
+        await seen.until("reading", "/3.0k")
+        await seen.press("escape")
+        await seen.until("interrupted", gone="reading")
+        await seen.type("go on\n")
+        await seen.until("Well.", gone="reading")
+
+
 async def test_a_mode_that_is_none_changes_nothing(screen):
     async with screen(mode="plan") as seen:
         await seen.until("plan")
         await seen.type("/mode fast\n")
         await seen.until("the modes are plan, ask, auto-edit, yolo")
         assert seen.app.work.talk.policy.mode == "plan"
+
+
+async def test_a_command_that_waits_comes_back_as_it_was_typed(screen):
+    async with screen({"text": "slow " * 200, "pace_s": 0.1}) as seen:
+        await seen.until("none")
+        await seen.type("go\n")
+        await seen.until("slow")
+        await seen.type("/init with care\n")
+        await seen.until("queued", "/init with care")
+        await seen.press("escape")
+        await seen.until("interrupted", gone="queued")
+        assert seen.app.composer.text == "/init with care"
+
+
+async def test_what_a_command_has_to_say_is_said_and_never_carried_out(screen, repository, tmp_path):
+    from qcode.instructions.commands import UserCommand
+
+    async with screen({"text": "I heard it."}, {"text": "That too."}) as seen:
+        await seen.until("none")
+        own = seen.app.work.talk.briefing.commands
+        for name, text in {"evil": "!touch evil.txt", "again": "/again"}.items():
+            own[name] = UserCommand(name=name, description="x", text=text, source="x")
+        await seen.type("/evil\n")
+        await seen.until("I heard it.", "finished")
+        await seen.type("/again\n")
+        await seen.until("That too.")
+        said = [message.text.strip() for message in seen.app.work.talk.history if message.role == "user"]
+        assert said == ["!touch evil.txt", "/again"]
