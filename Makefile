@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui clean
+.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals soak-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -73,6 +73,9 @@ bench-tui: setup $(VENV)/dev.stamp
 
 bench-evals: setup $(VENV)/dev.stamp
 	$(PY) -P benchmarks/harness.py --dataset $(EVALDATA)/quixbugs.jsonl
+
+soak-evals: setup $(VENV)/dev.stamp
+	$(PY) -P benchmarks/harness.py --dataset $(EVALDATA)/quixbugs.jsonl --attempts 144 --workers 46
 
 # Each shipped definition of another agent, installed and run on one task with a server in place of the model.
 bench-agents: setup $(VENV)/dev.stamp

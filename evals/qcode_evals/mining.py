@@ -34,7 +34,7 @@ from qcode_evals.rows import ids_of, new_rows
 from qcode_sandbox.errors import SandboxError, SandboxUnavailable
 from qcode_sandbox.protocol import Sandbox
 
-_BASES = {"3.9": "debian-bullseye-py3.9", "3.11": "debian-bookworm-py3.11"}
+_BASES = {"3.9": "debian-bullseye-py3.9", "3.11": "debian-bookworm-py3.11", "3.13": "debian-trixie-py3.13"}
 _SETTINGS = "conftest.py"
 _WORDS = 200
 _LARGEST = 20_000_000
