@@ -40,7 +40,8 @@ ul.facts { list-style: none; padding: 0; margin: 8px 0; } .plots { display: grid
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--ink); }
 svg text.dim { fill: var(--dim); } .grid { stroke: var(--line); } .interval { stroke: var(--accent); stroke-width: 3; }
 .point { fill: var(--accent); } .curve { fill: none; stroke: var(--accent); stroke-width: 2; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: 4px 12px 4px 0;
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: 4px 12px 4px 0;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 td.number, th.number { text-align: right; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: 6px 0; background: var(--card); }
@@ -192,7 +193,7 @@ def _table(groups: dict[str, list[Attempt]]) -> str:
             f"<tr><td>{_said(name)}</td>{''.join(f'<td class=number>{number}</td>' for number in numbers)}</tr>"
         )
     heads = "".join(f"<th class=number>{head}</th>" for head in ("attempts", "judged", "resolved", "share", "mean s"))
-    return f"<table><tr><th>repository</th>{heads}</tr>{''.join(rows)}</table>"
+    return f"<div class=wide><table><tr><th>repository</th>{heads}</tr>{''.join(rows)}</table></div>"
 
 
 def page(
