@@ -104,7 +104,7 @@ async def test_killed_in_the_middle_of_an_answer_and_resumed(
     lease = lease_for(plan, fixed_port=False, notice=print)
     backend = ServedBackend(plan, lease, connect=lambda url, model, retry: OpenAIBackend(url, model, retry=retry))
     killed, items = False, []
-    async with aclosing(backend.stream(LONG)) as stream:
+    async with aclosing(backend), aclosing(backend.stream(LONG)) as stream:
         async for item in stream:
             items.append(item)
             if isinstance(item, TextDelta) and not killed:
@@ -118,7 +118,6 @@ async def test_killed_in_the_middle_of_an_answer_and_resumed(
     assert answer.usage.completion_tokens == LENGTH
     assert "".join(item.text for item in items[restart:] if isinstance(item, TextDelta)) == answer.text
     assert ("SIGKILL" if victim == "server" else "the process that holds the model was killed") in served.now().note
-    await backend.aclose()
 
 
 def test_a_run_goes_on_where_its_server_was_killed(served: Served, tmp_path: Path) -> None:
