@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from qcode.agent.inwords import in_words
 from qcode.app.repository import harmless, last_line, require_repository
+from qcode.deltas import PrefillProgress
 from qcode.errors import ConfigError, ContextOverflow
 
 if TYPE_CHECKING:
     from git import Git
 
     from qcode.app.conversation import Conversation
+    from qcode.model import Delta
 
 MESSAGE_TOKENS = 400
 DIFF_CHARACTERS = (12_000, 1_500)
@@ -87,7 +89,11 @@ async def _written(talk: "Conversation", patch: str) -> str:
 
 
 async def _asked(talk: "Conversation", words: str) -> str:
-    answer = await in_words(talk.backend, talk.request, words, max_tokens=MESSAGE_TOKENS)
+    def see(delta: "Delta") -> None:
+        if isinstance(delta, PrefillProgress):
+            talk.record.emit(delta)
+
+    answer = await in_words(talk.backend, talk.request, words, max_tokens=MESSAGE_TOKENS, see=see)
     return answer.text
 
 

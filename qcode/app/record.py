@@ -25,6 +25,8 @@ class Record:
     def __init__(self) -> None:
         self.session: Session | None = None
         self.sink: Emit | None = None
+        self.beside: Emit | None = None
+        """Who sees what happens where no turn runs, such as the reading of a prompt for a summary."""
         self.also: list[Emit] = []
         """Who takes in each event besides."""
         self.fold = Fold()
@@ -45,6 +47,8 @@ class Record:
         self._take_in(event)
         if self.sink is not None:
             self.sink(event)
+        elif self.beside is not None:
+            self.beside(event)
 
     def answered_by(self, info: BackendInfo, toolset: str, started: Callable[[], SessionStarted]) -> bool:
         """Note who answers from now on, with which tools, where that is new: at the beginning with the session's first

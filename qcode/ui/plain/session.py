@@ -13,7 +13,7 @@ from qcode.ui.sanitize import visible
 if TYPE_CHECKING:
     from qcode.agent.approval import Approver, Decision
     from qcode.app.conversation import Conversation
-    from qcode.events import ApprovalAsked, TurnFinished
+    from qcode.events import ApprovalAsked, Event, TurnFinished
     from qcode.ui.text import TextPrinter
 
 Open = Callable[["Approver"], "AbstractAsyncContextManager[Conversation]"]
@@ -59,6 +59,7 @@ class PlainSession:
             opener = await asyncio.to_thread(self._load)
             self._known = _printer(self._out)
             async with opener(self) as self._talk:
+                self._talk.record.beside = self._beside
                 for line in self._talk.notices:
                     self._printer.note(line)
                 if first:
@@ -245,6 +246,12 @@ class PlainSession:
             self._known.note(line)
         else:
             self._write(f"{visible(line)}\n")
+
+    def _beside(self, event: "Event") -> None:
+        from qcode.deltas import PrefillProgress
+
+        if isinstance(event, PrefillProgress):
+            self._printer(event)
 
     @property
     def _printer(self) -> "TextPrinter":

@@ -123,6 +123,7 @@ class Tui(App[None]):
         if ready.vim:
             self.composer.use_vim(True)
         self.follower.replay(talk.session.events)
+        talk.record.beside = self.see_beside
         for line in talk.notices:
             self.say(Notice(line))
         self.board.look_at_branch()
@@ -138,6 +139,11 @@ class Tui(App[None]):
         self.follower.see(event)
         if self.follower.doing != doing:
             self.tick()
+
+    def see_beside(self, event: "Event") -> None:
+        """Take in what happened where no turn runs: what a command says of it comes from the command."""
+        assert self.follower is not None
+        self.follower.beside(event)
 
     def idle(self) -> None:
         """Send what waits."""
@@ -169,6 +175,8 @@ class Tui(App[None]):
 
     def settled(self) -> None:
         """A command has been carried out: look anew at what it may have changed, and send what waits."""
+        if self.follower is not None and not self.work.busy:
+            self.follower.interrupted()
         self.tick()
         self.board.stand(self.work.talk, self.follower)
         self.board.look_at_branch()

@@ -77,7 +77,7 @@ class Follower:
                 self.doing = "waiting"
             case PrefillProgress(processed=processed, total=total, cached=cached):
                 self._meter.read(processed, total, cached)
-                self.doing = "reading"
+                self.doing = "reading" if processed < total else "writing"
             case TextDelta(text=text):
                 self._wrote("writing")
                 self._text(text)
@@ -117,6 +117,16 @@ class Follower:
                 self._finished(event)
             case _:
                 self._told(event)
+
+    def beside(self, event: Event) -> None:
+        """Take in an event of a command's, which says itself what it did."""
+        match event:
+            case PrefillProgress():
+                self.see(event)
+            case Compacted(after=tokens) | ModelChanged(reads=tokens):
+                self.last = Usage(prompt_tokens=tokens)
+            case Cleared():
+                self.last = Usage()
 
     def _told(self, event: Event) -> None:
         match event:

@@ -105,8 +105,21 @@ async def test_the_reading_of_a_prompt_is_shown_where_no_turn_is(screen):
         await seen.until("reading", "/3.0k")
         await seen.press("escape")
         await seen.until("interrupted", gone="reading")
+        await seen.type("/clear\n")
+        await seen.until("a new conversation")
         await seen.type("go on\n")
         await seen.until("Well.", gone="reading")
+
+
+async def test_what_fills_the_window_is_told_anew_after_a_shortening(screen):
+    long = {"text": "A long answer. " * 2000, "usage": {"prompt_tokens": 9000, "completion_tokens": 8000}}
+    async with screen(long, {**long, "text": "Second."}, {"text": "SUMMARY"}) as seen:
+        await seen.type("hi\n")
+        await seen.until("finished", "17.0k")
+        await seen.type("on\n")
+        await seen.until("Second.", "finished")
+        await seen.type("/compact\n")
+        await seen.until("shortened from", gone="17.0k")
 
 
 async def test_a_mode_that_is_none_changes_nothing(screen):

@@ -58,7 +58,8 @@ def looks(app: Tui) -> str:
         lines.append(line.rstrip())
     text = "\n".join(lines) + "\n"
     text = re.sub(r"qcode( *\{[^}]*\})? ?\d+\.\d+\.\d+", r"qcode\1 VERSION", text)
-    text = re.sub(r"[\d.,]+ tok/s", "N tok/s", re.sub(r"\d+(\.\d+)? s\b", "N s", text))
+    # A speed is shown after half a second of writing: on a slow machine only.
+    text = re.sub(r" · [\d.,]+ tok/s", "", re.sub(r"\d+(\.\d+)? s\b", "N s", text))
     return re.sub(r"scripted:script\.jsonl", "MODEL", text)
 
 
