@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from acp import PROTOCOL_VERSION, RequestError, spawn_agent_process, text_block
 from acp.schema import AllowedOutcome, DeniedOutcome, McpServerStdio, RequestPermissionResponse
 from calls import call, committed, edit, scripted
 from mcp_speaking import speaker
+from waiting import PATIENCE_S
 
 FIX = "The sign is wrong. " + edit("calc.py", "a - b", "a + b")
 LOOK = call("bash", command="cat calc.py")
@@ -221,3 +223,19 @@ async def test_what_cannot_be_done_is_an_error_in_one_line(talk, repo: Path) -> 
         session = await agent.new_session(cwd=str(repo), mcp_servers=[])
         with pytest.raises(RequestError, match=r"no\\x1b\[31m"):
             await agent.prompt(session_id=session.session_id, prompt=[text_block("x")])
+
+
+@pytest.mark.parametrize(("line", "code"), [("garbage", 0), ("[1, 2]", 1), ('"x"', 1)])
+def test_what_is_not_of_the_protocol_is_said_without_a_traceback(tmp_path: Path, line: str, code: int) -> None:
+    model = scripted(tmp_path / "script.jsonl", "x")
+    hello = {"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {"protocolVersion": 1}}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "qcode", "acp", "--model", model, "--sandbox", "none"],
+        input=f"{line}\n{json.dumps(hello)}\n", capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert all(each.startswith("qcode: ") for each in done.stderr.splitlines())
+    assert done.stderr
+    if code == 0:
+        assert json.loads(done.stdout)["id"] == 7, "what comes behind it is answered"

@@ -41,6 +41,7 @@ from qcode.errors import QcodeError
 from qcode.policy.policy import Mode
 from qcode.session.index import Entry, SessionIndex
 from qcode.session.store import find_log
+from qcode.ui.acp.complaints import as_lines
 from qcode.ui.acp.session import EditorSession, words_of
 from qcode.ui.acp.updates import thought
 from qcode.ui.sanitize import visible
@@ -197,11 +198,16 @@ class QcodeAgent:
 
 
 async def serve(open_talk: Open) -> None:
-    """Talk with the editor over standard input and output until it closes them."""
+    """Talk with the editor over standard input and output until it closes them. Raises: QcodeError for input that is
+    not of the protocol, and for output that is not a pipe."""
+    as_lines()
     agent = QcodeAgent(open_talk)
     try:
         # Resuming and closing a session are stable in the protocol, and not yet in this version of its package.
         await run_agent(cast(Agent, agent), use_unstable_protocol=True)
+    except (AttributeError, TypeError, ValueError, OSError) as error:
+        # The package takes the shape of messages and streams for granted.
+        raise QcodeError(f"the talk with the editor broke off: {visible(str(error))}") from None
     finally:
         await agent.close()
 
