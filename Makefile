@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals soak-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui clean
+.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals soak-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui bench-peers clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -70,6 +70,10 @@ screenshots: setup $(VENV)/dev.stamp
 bench-tui: setup $(VENV)/dev.stamp
 	$(PY) benchmarks/screen_cost.py
 	$(PY) benchmarks/tui.py
+
+# To the first request, beside Aider, mini-swe-agent and Mistral Vibe, which are installed into build/.
+bench-peers: setup $(VENV)/dev.stamp
+	$(PY) benchmarks/peers.py
 
 bench-evals: setup $(VENV)/dev.stamp
 	$(PY) -P benchmarks/harness.py --dataset $(EVALDATA)/quixbugs.jsonl

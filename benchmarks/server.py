@@ -16,6 +16,8 @@ class InstantServer:
     arrivals: list[float] = field(default_factory=list)
     answered: list[float] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first request has come."""
     url: str = ""
 
     async def __aenter__(self) -> "InstantServer":
@@ -35,6 +37,7 @@ class InstantServer:
                 body = await reader.readexactly(length)
                 if b"/chat/completions" in head.split(b"\r\n")[0]:
                     self.arrivals.append(time.monotonic())
+                    self.asked.set()
                     self.bodies.append(body)
                     writer.write(self._answer(len(self.arrivals)))
                     await writer.drain()
@@ -44,7 +47,7 @@ class InstantServer:
                         _response(b'{"object":"list","data":[{"id":"bench","object":"model"}]}', "application/json")
                     )
                     await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             writer.close()
