@@ -8,13 +8,16 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 SLOTS = 2
 REPEATS = 8
+STARTS = 4
 FIX = "sleep 3; sed -i 's/gcd(a % b, b)/gcd(b, a % b)/' python_programs/gcd.py"
 
 
@@ -31,11 +34,29 @@ def orphans() -> list[str]:
     return [owner for owner in owners if not Path("/proc", owner.partition("/")[0]).exists()]
 
 
+def begun(node: dict[str, Any]) -> tuple[Any, Any]:
+    """A cluster of two nodes, and the one that is not its head. Ray gives a node half a minute, which is not always
+    enough on a machine that has other work: then it is tried again."""
+    from ray.cluster_utils import Cluster
+
+    for left in reversed(range(STARTS)):
+        cluster = Cluster()
+        try:
+            cluster.add_node(**node, include_dashboard=False)
+            other = cluster.add_node(**node)
+            cluster.wait_for_nodes()
+            return cluster, other
+        except Exception as error:
+            cluster.shutdown()
+            if not left or "timed out during startup" not in str(error):
+                raise
+            print(f"{error} Once more.", file=sys.stderr)
+    raise AssertionError("the last try raises")
+
+
 async def measure(dataset: Path) -> list[str]:
     # Nodes start slowly where two cores have other work too.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "600000"}
-    from ray.cluster_utils import Cluster
-
     from qcode.app.options import RunOptions
     from qcode_evals.dataset import load
     from qcode_evals.executors.ray import SLOT, RayExecutor
@@ -43,10 +64,7 @@ async def measure(dataset: Path) -> list[str]:
     from qcode_evals.plans import Plan
 
     (gcd,) = [row for row in load(dataset) if row.instance_id == "quixbugs__gcd"]
-    node = {"num_cpus": 1, "resources": {SLOT: SLOTS}}
-    cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
-    other = cluster.add_node(**node)
-    cluster.wait_for_nodes()
+    cluster, other = begun({"num_cpus": 1, "resources": {SLOT: SLOTS}})
     done: list[tuple[int, str]] = []
     killed = 0
     try:
