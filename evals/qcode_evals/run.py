@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qcode import __version__
+from qcode.errors import BackendError
 from qcode_evals.agents import Agent
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.controls import CONTROLS, Controls
@@ -50,9 +51,14 @@ class Run:
         """Every attempt, earlier ones of a resumed run included, in the data set's order.
 
         Each is on disk as soon as it is done. Cancelling leaves what is finished, and no container.
-        Raises: ResultsError if the output folder cannot be written to, BackendError if no model is there.
+        Raises: ResultsError if the output folder cannot be written to, BackendError if attempts are made here and no
+        model is there.
         """
-        await self.agent.ready()
+        try:
+            await self.agent.ready()
+        except BackendError:
+            if not self.executor.elsewhere:
+                raise
         settings = _hash(_of_agent(self.agent))[:16]
         attempts: dict[tuple[int, str], Attempt] = {}
         waiting: list[Job] = []

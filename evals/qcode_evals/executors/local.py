@@ -13,6 +13,7 @@ class LocalExecutor:
 
     maker: Maker
     workers: int
+    elsewhere: bool = False
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
         """As they are done. Raises: what a worker fails with, SandboxError if no sandbox can be made here."""

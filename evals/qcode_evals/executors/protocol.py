@@ -9,6 +9,11 @@ from qcode_evals.making import Job, Made
 class Executor(Protocol):
     """Makes attempts, some at a time."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other machines make them, which may reach a model that this one does not."""
+        ...
+
     def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
         """Every job's attempt, as they are done. Closing the generator stops the rest and leaves no container."""
         ...

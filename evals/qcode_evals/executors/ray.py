@@ -75,6 +75,7 @@ class RayExecutor:
     watcher: Watcher
     slots: int
     address: str | None = None
+    elsewhere: bool = True
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
