@@ -19,7 +19,7 @@ from qcode.session.fold import fold
 from qcode.session.log import read_log
 
 POINTS = int(os.environ.get("CRASH_POINTS", "1"))
-"""Calls at which it is killed, of some hundred and fifty; `make test-attacks-kills` takes all."""
+"""Calls at which it is killed, of some two hundred; `make test-attacks-kills` takes all."""
 
 ONE = 60
 """The call at which it is killed where that is done once: early enough for the file to be the old one."""
