@@ -169,24 +169,39 @@ async def lock(tag: str, on_line: OnLine) -> AsyncIterator[None]:
     """Only one process of this user makes the image `tag` at a time."""
     name = f"qcode-image-{os.getuid()}-{hashlib.sha256(tag.encode()).hexdigest()[:16]}.lock"
     path = Path(tempfile.gettempdir(), name)
+    told = False
+    while (descriptor := _locked(path)) is None:
+        if not told:
+            on_line(f"waiting for another qcode that makes {tag}")
+        told = True
+        await asyncio.sleep(_LOCK_POLL_S)
+    try:
+        yield
+    finally:
+        _unlock(path, descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """The descriptor of a lock that is held from now on, None while another has it. Raises: SandboxUnavailable."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SandboxUnavailable(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        told = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    on_line(f"waiting for another qcode that makes {tag}")
-                told = True
-                await asyncio.sleep(_LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it before has removed the file that was opened here, and somebody may have made a new one.
+        if os.path.samestat(os.fstat(descriptor), path.lstat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _unlock(path: Path, descriptor: int) -> None:
+    # The file goes while the lock is still held, so that it is surely this one's.
+    path.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _own_suite(name: str) -> str:

@@ -1,11 +1,16 @@
 """How qcode's own image is described, and found again."""
 
+import asyncio
+import hashlib
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from waiting import mark
 
 from qcode_sandbox import SandboxUnavailable, debian, open_sandbox
-from qcode_sandbox.images import ensure_image, image_exists
+from qcode_sandbox.images import ensure_image, image_exists, lock
 from qcode_sandbox.recipe import Recipe
 from qcode_sandbox.specs import DockerSpec
 
@@ -67,3 +72,25 @@ async def test_offline_no_image_is_fetched_or_made(tmp_path: Path) -> None:
             async with open_sandbox(spec):
                 pass
     assert lines == []
+
+
+async def test_only_one_at_a_time_makes_an_image_and_no_lock_is_left() -> None:
+    tag, inside, most = f"qcode-test:{mark()}", 0, 0
+    told: list[str] = []
+    # Named by what it is about: others at work on this machine have locks too.
+    name = f"qcode-image-{os.getuid()}-{hashlib.sha256(tag.encode()).hexdigest()[:16]}.lock"
+    file = Path(tempfile.gettempdir(), name)
+
+    async def make() -> None:
+        nonlocal inside, most
+        async with lock(tag, told.append):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(file.exists)
+            inside -= 1
+
+    await asyncio.gather(*(make() for _ in range(8)))
+    assert (most, inside) == (1, 0)
+    assert told
+    assert not await asyncio.to_thread(file.exists)
