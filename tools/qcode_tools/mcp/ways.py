@@ -1,5 +1,6 @@
 """The ways to a server: a program in the sandbox, one on this machine, an address."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ Variables = Mapping[str, str]
 """The user's environment."""
 
 _SAID = 300
+_OF_THE_SHELL = re.compile(r"\A(?:environment|bash): line \d+: (?:exec: )?")
+"""Before what the sandbox's shell says of a program that it cannot start."""
 
 
 class Way(Protocol):
@@ -51,7 +54,7 @@ class PipeWay:
         except SandboxError:
             return ""
         lines = [line for line in said.splitlines() if line.strip()]
-        return short(lines[-1], _SAID) if lines else ""
+        return short(_OF_THE_SHELL.sub("", lines[-1]), _SAID) if lines else ""
 
 
 def in_sandbox(configured: Configured, sandbox: Callable[[], Awaitable[Sandbox]], variables: Variables) -> PipeWay:
