@@ -25,6 +25,13 @@ def test_the_models_of_the_responses_api_are_not_loaded(tmp_path: Path) -> None:
     assert python(code, tmp_path) == "False False"
 
 
+def test_a_client_that_is_not_used_is_not_loaded_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "aiohttp").mkdir()
+    (tmp_path / "aiohttp" / "__init__.py").write_text("", encoding="utf-8")
+    code = LOAD + "import openai; print('aiohttp' in sys.modules, openai.AsyncOpenAI.__name__)"
+    assert python(code, tmp_path, tmp_path) == "False AsyncOpenAI"
+
+
 def test_a_plain_import_would_load_them(tmp_path: Path) -> None:
     code = "import sys, openai; print('openai.types.responses.response' in sys.modules)"
     assert python(code, tmp_path) == "True"
