@@ -4,8 +4,8 @@
 needs 100 of them. So `openai.types` and `openai.types.responses` become deferred packages: submodules import as ever,
 and the package's own `__init__` runs when somebody first asks for a name that is not there.
 
-Where aiohttp happens to be installed (Ray brings it) the package loads it too, for a client that is not used here: 0.1 s.
-So it is told that it is not there.
+Where aiohttp is installed (Ray brings it) the package loads it too, for a client that is not used here: 0.1 s. So it is
+told that it is not there.
 """
 
 import importlib
