@@ -225,6 +225,13 @@ class CompactionUndone(Frozen):
     event: Literal["compaction_undone"] = "compaction_undone"
 
 
+class Queued(Frozen):
+    """What the user has typed ahead and not said yet: all of it, in order. In the log, so that a crash loses none."""
+
+    event: Literal["queued"] = "queued"
+    words: tuple[str, ...]
+
+
 class Notice(Frozen):
     """One line for the user that the model does not get."""
 
@@ -319,6 +326,7 @@ Event = Annotated[
     | GuideShown
     | Compacted
     | CompactionUndone
+    | Queued
     | Notice
     | ApprovalAsked
     | ApprovalGiven

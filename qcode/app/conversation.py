@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from qcode.events import (
 from qcode.messages import Message, Usage
 from qcode.model import Backend, BackendInfo, Request, Sampling
 from qcode.policy.policy import Policy
-from qcode.session.log import Session
+from qcode.session.log import Session, SessionError
 from qcode_sandbox.protocol import Share
 from qcode_tools.toolset import Toolset
 
@@ -200,6 +200,17 @@ class Conversation:
         if self._underway.busy:
             self._asides.add(Steered(text=text))
         return self._underway.busy
+
+    def keep_queued(self, words: tuple[str, ...]) -> None:
+        """Have the log hold what the user typed ahead, as far as it can be written: the turn that runs tells if not."""
+        with suppress(SessionError):
+            self.record.queue(words)
+
+    def take_queued(self) -> str:
+        """What was typed ahead and not said when the session ended; the log forgets it."""
+        words = "\n".join(self.record.queued)
+        self.keep_queued(())
+        return words
 
     def withdraw(self) -> tuple[str, ...]:
         """Take back the words that the model has not heard yet."""

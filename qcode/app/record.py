@@ -6,7 +6,7 @@ from pathlib import Path
 from qcode.app.repository import work_root
 from qcode.deltas import ModelChanged
 from qcode.errors import ConfigError
-from qcode.events import CompactionUndone, Event, Rewound, SessionStarted, TurnFinished, TurnStarted
+from qcode.events import CompactionUndone, Event, Queued, Rewound, SessionStarted, TurnFinished, TurnStarted
 from qcode.model import BackendInfo
 from qcode.session.costs import Costs
 from qcode.session.fold import Fold
@@ -32,6 +32,8 @@ class Record:
         self.fold = Fold()
         self.stats = Stats()
         self.costs = Costs()
+        self.queued: tuple[str, ...] = ()
+        """What the user typed ahead and has not said."""
         self.words: list[str] = []
         """The user's words that began each turn."""
         self.elsewhere = False
@@ -68,6 +70,11 @@ class Record:
             )
         )  # fmt: skip
         return True
+
+    def queue(self, words: tuple[str, ...]) -> None:
+        """Keep what the user has typed ahead; before the session's first event there is nothing to keep it with."""
+        if self.model and words != self.queued:
+            self.emit(Queued(words=words))
 
     def lengthen(self) -> None:
         """Take the last shortening of the conversation back. Raises: ConfigError if there is none."""
@@ -112,6 +119,8 @@ class Record:
                 self.model, self._toolset = model, toolset or self._toolset
             case TurnStarted(text=text, said=said):
                 self.words.append(said or text)
+            case Queued(words=words):
+                self.queued = words
             case Rewound(turn=turn):
                 del self.words[turn - 1 :]
             case _:

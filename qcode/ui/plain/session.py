@@ -60,6 +60,8 @@ class PlainSession:
             self._known = _printer(self._out)
             async with opener(self) as self._talk:
                 self._talk.record.beside = self._beside
+                if words := self._talk.take_queued():
+                    self._printer.note(f"not said when the session ended: {visible(words)}")
                 for line in self._talk.notices:
                     self._printer.note(line)
                 if first:
@@ -82,6 +84,7 @@ class PlainSession:
             self.note("interrupted; Ctrl-C again leaves")
             if unsaid := [*self._queued, *self._talk.withdraw()]:
                 self._queued.clear()
+                self._talk.keep_queued(())
                 self.note(f"not said: {' / '.join(unsaid)}")
         else:
             self.note("Ctrl-C again leaves, and so does Ctrl-D")
@@ -185,6 +188,7 @@ class PlainSession:
             self._begin(message)
         else:
             self._queued.append(message)
+            self._talk.keep_queued(tuple(self._queued))
             self.note("waits until this turn has ended; /steer WORDS is heard before its next step")
 
     async def _shell(self, talk: "Conversation", command: str) -> None:
@@ -230,7 +234,10 @@ class PlainSession:
             self.leave(1)
             return
         if self._queued:
-            self._begin(self._queued.popleft())
+            message = self._queued.popleft()
+            if self._talk is not None:
+                self._talk.keep_queued(tuple(self._queued))
+            self._begin(message)
             return
         self._idle.set()
         if self._lines.terminal:

@@ -79,7 +79,7 @@ class Tui(App[None]):
         self.transcript = Transcript(self.canvas)
         self.composer = Composer(Recall(recall), self.look.palette, coloured=not self.no_color)
         self.popup = Popup(self.canvas)
-        self.waiting = Queue(self.canvas)
+        self.waiting = Queue(self.canvas, self._keep_queued)
         self.completion = Completion(files, lambda: self.commands.choices(), self.popup)
         self.composer.pick = lambda key: self.completion.key(key, self.composer)
         self.questions = Questions(self)
@@ -124,6 +124,9 @@ class Tui(App[None]):
             self.composer.use_vim(True)
         self.follower.replay(talk.session.events)
         talk.record.beside = self.see_beside
+        if words := talk.take_queued():
+            self.composer.replace_all("\n".join(part for part in (words, self.composer.text) if part))
+            self.say(Notice("what waited when the session ended is in the input again"))
         for line in talk.notices:
             self.say(Notice(line))
         self.board.look_at_branch()
@@ -139,6 +142,10 @@ class Tui(App[None]):
         self.follower.see(event)
         if self.follower.doing != doing:
             self.tick()
+
+    def _keep_queued(self, words: tuple[str, ...]) -> None:
+        if self.work.talk is not None:
+            self.work.talk.keep_queued(words)
 
     def see_beside(self, event: "Event") -> None:
         """Take in what happened where no turn runs: what a command says of it comes from the command."""

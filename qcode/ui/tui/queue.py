@@ -1,5 +1,6 @@
 """What was typed while the model worked and waits for its turn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -26,9 +27,11 @@ class Queue(Widget):
 
     DEFAULT_CSS = "Queue { height: auto; padding: 0 1; color: $text-muted; display: none; }"
 
-    def __init__(self, canvas: Canvas) -> None:
+    def __init__(self, canvas: Canvas, changed: Callable[[tuple[str, ...]], None]) -> None:
+        """`changed` is told what waits, as the user wrote it."""
         super().__init__()
         self.canvas = canvas
+        self._changed = changed
         self._waiting: list[Waiting] = []
 
     def __len__(self) -> int:
@@ -47,7 +50,7 @@ class Queue(Widget):
 
     def withdraw(self) -> str:
         """All of them as one text, as the user wrote it, to be edited again."""
-        text = "\n".join(one.text if one.typed else one.shown for one in self._waiting)
+        text = "\n".join(self._words)
         self._waiting.clear()
         self._update()
         return text
@@ -69,6 +72,11 @@ class Queue(Widget):
         """A line for each that is shown."""
         return min(len(self._waiting), _SHOWN + 1)
 
+    @property
+    def _words(self) -> tuple[str, ...]:
+        return tuple(one.text if one.typed else one.shown for one in self._waiting)
+
     def _update(self) -> None:
+        self._changed(self._words)
         self.display = bool(self._waiting)
         self.refresh(layout=True)

@@ -150,6 +150,44 @@ def test_a_terminal_that_is_closed_leaves_no_process_and_a_whole_log(
     assert events_of(sessions()[0])[-1] == "turn_finished"
 
 
+def test_what_was_typed_ahead_outlives_a_kill(terminal: Terminal, qcode: Callable[..., str]) -> None:
+    program = qcode({"text": call("bash", command="echo begun; sleep 300")}, {"text": "never"}).partition(";")[0]
+    terminal.start(f"{program}; sleep 300")
+    terminal.until("yolo")
+    terminal.type("go", "Enter")
+    terminal.until("begun")
+    terminal.type("then this", "Enter")
+    terminal.type("and that", "Enter")
+    terminal.until("queued  then this", "queued  and that")
+    shell = subprocess.run(
+        [*terminal._tmux, "list-panes", "-F", "#{pane_pid}"], capture_output=True, text=True, check=True
+    )
+    parent = shell.stdout.strip()
+    (pid,) = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
+    os.kill(int(pid), signal.SIGKILL)
+    terminal.do("kill-server")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"still there: {pid}")
+    terminal.start(f"{program} --continue; sleep 300")
+    terminal.until("what waited when the session ended is in the input again", "then this", "and that", "yolo")
+    terminal.type("Enter")
+    terminal.until("then this", "and that", "running bash")
+    assert "queued" in events_of(sessions()[0])
+
+
+def test_the_in_process_model_answers_in_a_terminal(terminal: Terminal, small_model: Path, repository: Path) -> None:
+    program = f"{sys.executable} -P -m qcode --model {small_model} --sandbox none --repo {repository}"
+    terminal.start(f"{program} --tools minimal --context 4096 --temperature 0; echo left with $?; sleep 60")
+    terminal.until("ask", "4.1k")
+    terminal.type("Say hello in one word, and call nothing.", "Enter")
+    terminal.until("reading", "tok/s")
+    seen = terminal.until("ello", "✓ finished", "of the prompts cached")
+    assert "0/4.1k" not in seen
+    terminal.type("/context", "Enter")
+    terminal.until("of 4,096 tokens", "system prompt")
+    terminal.type("C-d")
+    terminal.until("left with 0")
+
+
 def test_input_that_ends_leaves_too(qcode: Callable[..., str], tmp_path: Path) -> None:
     master, process = in_pty(qcode({"text": "x"}))
     read_until(master, b"yolo")
