@@ -22,7 +22,7 @@ from qcode.agent.profile import Profile
 from qcode.agent.question import is_question
 from qcode.agent.quoting import Quotes
 from qcode.agent.repetition import LIMIT, NUDGE, Repetition
-from qcode.agent.trial import Trial
+from qcode.agent.trial import RUNS, Trial
 from qcode.agent.withholding import withheld
 from qcode.deltas import ModelChanged
 from qcode.errors import ContextOverflow, QcodeError
@@ -188,7 +188,8 @@ class Agent:
         self._led = self._profile.to_answer() if self._asked(said) else self._profile
         if self._profile.mentions:
             sandbox = await self._sandbox()
-            await self._trial.prepare(text, named_paths(text), sandbox)
+            if self._led is self._profile and await self._permission.runs(RUNS):
+                await self._trial.prepare(text, named_paths(text), sandbox)
             text, shown = await with_mentions(said, sandbox)
             self._quotes.begin(said, shown)
         text = _joined(text, self._led.hints.opening)
@@ -290,8 +291,9 @@ class Agent:
                 task=self._task,
             )
             run = partial(self._toolset.run, call.id, call.name, call.arguments, context)
-            tried = partial(self._trial.around, call, effect, run, context.sandbox)
-            result = await (tried() if self._watch is None else self._watch(call, effect, tried))
+            if effect is Effect.WRITE and await self._permission.runs(RUNS):
+                run = partial(self._trial.around, call, effect, run, context.sandbox)
+            result = await (run() if self._watch is None else self._watch(call, effect, run))
         check.note(effect, result)
         self._quotes.note(call, result)
         times = repetition.note(call, result, effect)

@@ -60,6 +60,13 @@ class Permission:
             return None
         return self._why(verdict)
 
+    async def runs(self, command: str) -> bool:
+        """Whether this shell command would run without a question. Raises: SandboxError."""
+        if self._policy is None:
+            return True
+        reach = self._toolset.reach("bash", {"command": command})
+        return reach is not None and (await self._policy.judge(reach, await self._sandbox())).ruling is Ruling.ALLOW
+
     async def _asked(
         self, call: ToolCall, reach: Reach, verdict: Verdict, approver: Approver, emit: Callable[[Event], None]
     ) -> ToolResult | None:

@@ -17,6 +17,9 @@ from qcode_tools.clean import visible
 from qcode_tools.result import Status, ToolResult
 from qcode_tools.spec import Effect
 
+RUNS = "python3 -c 'import code_of_the_repository'"
+"""What trying examples comes to, for the policy."""
+
 _SECONDS_EACH = 3
 """Of processor time, so that a busy machine does not make right code wrong; code that waits has four times as long."""
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from calls import Qcode, call, edit, git
 
 FIX = "The sign is wrong. " + edit("calc.py", "a - b", "a + b")
@@ -154,6 +155,26 @@ def test_a_small_model_that_is_asked_something_may_answer_in_words(qcode: Qcode,
     ends = [event for event in heard if event.get("event") == "turn_finished"]
     assert [(end["reason"], end["steps"]) for end in ends] == [("finished", 1), ("finished", 4)], done.stderr
     assert ends[0]["text"] == "It adds."
+
+
+@pytest.mark.parametrize(("mode", "runs"), [("yolo", True), ("ask", False), ("auto-edit", False), ("plan", False)])
+def test_examples_are_tried_only_where_commands_run_without_a_question(
+    qcode: Qcode,
+    repo: Path,
+    script,
+    mode: str,
+    runs: bool,  # type: ignore[no-untyped-def]
+) -> None:
+    (repo / "calc.py").write_text("open('RAN', 'w')\n\n\ndef add(a, b):\n    return a - b\n", encoding="utf-8")
+    change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    task = "`add` in calc.py is wrong.\n\n```python\n>>> add(2, 3)\n```\n\nexpected: `5`\n"
+    done = qcode(
+        "--input", "stream-json", "--repo", repo, "--sandbox", "bubblewrap", "--tools", "small", "--mode", mode,
+        "--model", script(change, *[call("finish", summary="So.")] * 5),
+        stdin=json.dumps({"type": "user", "text": task}) + "\n",
+    )  # fmt: skip
+    assert "turn_finished" in done.stdout, done.stderr
+    assert (repo / "RAN").exists() is runs
 
 
 def test_a_commit_by_nobody_is_refused_before_the_model_is_asked(qcode: Qcode, repo: Path, script) -> None:  # type: ignore[no-untyped-def]
