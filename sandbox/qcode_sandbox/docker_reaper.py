@@ -28,7 +28,8 @@ def reap_stale(client: APIClient) -> list[str]:
     """Remove the containers whose owner is gone, and return their ids; blocking.
 
     A container of a living process is never touched. Where the owner cannot be looked for, because it runs on another
-    machine or in another process namespace, the container's lease decides. Raises: SandboxError.
+    machine or in another process namespace, it is kept until its lease is over, and as long as it runs: its owner
+    holds its input open, and it ends when the owner does (init.sh). Raises: SandboxError.
     """
     with engine_errors("the engine's containers cannot be listed"):
         known = client.containers(all=True, filters={"label": "qcode=1"})
@@ -37,9 +38,8 @@ def reap_stale(client: APIClient) -> list[str]:
         marks = container.get("Labels") or {}
         owner = Owner.parse(marks.get("qcode.owner", ""))
         lease = marks.get("qcode.lease", "")
-        if (owner and owner.is_gone()) or (
-            lease.isdigit() and int(lease) < time.time() and not (owner and owner.is_near)
-        ):
+        expired = lease.isdigit() and int(lease) < time.time() and container.get("State") != "running"
+        if (owner and owner.is_gone()) or (expired and not (owner and owner.is_near)):
             # Another qcode may be reaping it at this moment.
             with contextlib.suppress(SandboxError), engine_errors("a left container cannot be removed"):
                 client.remove_container(container["Id"], force=True, v=True)

@@ -1,6 +1,7 @@
 """A private directory of a sandbox on the host, marked with its owner, and the removal of those that were left."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from qcode_sandbox import cgroups
 from qcode_sandbox.environment import TAG_BITS
@@ -22,18 +24,21 @@ _UNMARKED_S = 600.0
 @dataclass(frozen=True, slots=True)
 class Folder:
     """`root` is only this user's; the sandbox's processes carry tags from `first_tag` on; its control groups are
-    called `name`."""
+    called `name`. Its owner holds a lock on its mark, `held`, which ends with the process at the latest."""
 
     root: Path
     first_tag: int
+    held: IO[bytes] | None = None
 
     @classmethod
     def make(cls) -> "Folder":
         """A new one. Raises: OSError."""
         root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        folder = cls(root, secrets.randbits(40) << TAG_BITS)
-        (root / "owner").write_text(f"{Owner.current().text} {folder.first_tag}", encoding="utf-8")
-        return folder
+        first_tag = secrets.randbits(40) << TAG_BITS
+        (root / "owner").write_text(f"{Owner.current().text} {first_tag}", encoding="utf-8")
+        held = (root / "owner").open("rb")
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return cls(root, first_tag, held)
 
     @property
     def identity(self) -> str:
@@ -49,6 +54,8 @@ class Folder:
 
     def remove(self) -> None:
         """Remove the directory and its control groups; blocking."""
+        if self.held is not None:
+            self.held.close()
         # The mark goes last, so that what a kill interrupts here, or still runs, is finished by the next run's reaper.
         if not cgroups.remove(self.root):
             return
@@ -57,6 +64,16 @@ class Folder:
         if any((self.root / name).is_dir() for name in _names(self.root)):
             _open_up(self.root)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _is_held(mark: Path) -> bool:
+    """Whether its owner lives, in whatever process namespace: a lock is seen from all of them."""
+    with mark.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _names(root: Path) -> list[str]:
@@ -87,7 +104,7 @@ def reap_stale() -> None:
             text, first_tag = (root / "owner").read_text(encoding="utf-8").split()
             owner = Owner.parse(text)
             expired = status.st_mtime < time.time() - LEASE_S
-            if owner and (owner.is_gone() or (expired and not owner.is_near)):
+            if owner and (owner.is_gone() or (expired and not owner.is_near and not _is_held(root / "owner"))):
                 left = Folder(root, int(first_tag))
                 left.kill()
                 left.remove()

@@ -1,10 +1,12 @@
 """What only a container gives: isolation, limits, and that nothing is left behind."""
 
 import asyncio
+import dataclasses
 import errno
 import json
 import signal
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +28,7 @@ from qcode_sandbox import (
     open_sandbox,
 )
 from qcode_sandbox.images import build_image, ensure_image
+from qcode_sandbox.owner import Owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -280,6 +283,25 @@ async def test_reaper_removes_what_a_killed_run_left_and_nothing_else(source: So
         await living.wait()
         if "living" in made:
             client.remove_container(made["living"], force=True)
+        client.close()
+
+
+async def test_a_lease_that_is_over_counts_only_for_what_has_ended(source: Source) -> None:
+    elsewhere = dataclasses.replace(Owner.current(), machine="another")
+    client = docker.APIClient(version="auto")
+    image = await ensure_image("qcode/base")
+    marks = {"qcode": "1", "qcode.owner": elsewhere.text, "qcode.lease": str(int(time.time()) - 5)}
+    name = f"qcode-test-{uuid.uuid4().hex}"
+    running = client.create_container(image, ["sleep", "600"], labels=marks, name=name)["Id"]
+    try:
+        client.start(running)
+        ended = client.create_container(image, ["true"], labels=marks, name=f"{name}-ended")["Id"]
+        async with open_sandbox(DockerSpec(source=source)):
+            there = {found["Id"] for found in client.containers(all=True)}
+        assert running in there
+        assert ended not in there
+    finally:
+        client.remove_container(running, force=True)
         client.close()
 
 

@@ -16,7 +16,7 @@ from outside import SOON, gone, jail_spec, mark, one_inside, out, processes, sam
 from waiting import come_about
 
 from qcode_sandbox import AllowedHost, Gate, HostSpec, SandboxLost, SandboxSpec, Source, open_sandbox
-from qcode_sandbox.folder import reap_stale
+from qcode_sandbox.folder import Folder, reap_stale
 from qcode_sandbox.owner import Owner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -195,6 +195,20 @@ async def test_a_folder_is_removed_when_its_owner_is_surely_gone_or_its_lease_is
         assert await asyncio.to_thread(folder.exists) == left
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def test_the_lease_of_a_folder_is_not_over_while_its_owner_lives_in_another_namespace() -> None:
+    folder = await asyncio.to_thread(Folder.make)
+    elsewhere = dataclasses.replace(Owner.current(), namespace="another")
+    await asyncio.to_thread((folder.root / "owner").write_text, f"{elsewhere.text} 5", encoding="utf-8")
+    then = time.time() - 200_000
+    try:
+        os.utime(folder.root, (then, then))
+        await asyncio.to_thread(reap_stale)
+        assert await asyncio.to_thread(folder.root.exists)
+    finally:
+        await asyncio.to_thread(folder.remove)
+    assert not await asyncio.to_thread(folder.root.exists)
 
 
 async def test_a_cancelled_opening_leaves_no_folder(tree: Source, tmp_path: Path) -> None:
