@@ -16,6 +16,9 @@ _OPENER_CUT = len("<tool")
 
 _LINE_OBJECT = re.compile(r"^[^\S\n]*\{", re.MULTILINE)
 
+_NAMELESS = re.compile(r"^[^\S\n]*<function>\s*(?:<name>\s*)?([\w.-]+)", re.MULTILINE)
+"""How small models begin a call that nobody can read, after the list of tools in the template."""
+
 _OPENERS = (Kind.TOOL_OPEN, Kind.FUNCTION)
 _CLOSERS = (Kind.TOOL_CLOSE, Kind.FUNCTION_CLOSE)
 
@@ -33,6 +36,7 @@ class MessageReader:
         self._dialect = dialect
         self._thinking = thinking
         self._thinking_ends = True
+        self._closed_nothing = False
         self.in_text = False
         """It waits for text, outside of calls and thinking, with nothing held up."""
 
@@ -47,6 +51,7 @@ class MessageReader:
             self.in_text = False
             kind = token.kind
             if kind is Kind.END:
+                output.misformed = output.misformed or self._nameless()
                 output.finish()
                 return
             if kind in _OPENERS or (kind is Kind.THINK_OPEN and self._thinking_ends):
@@ -94,9 +99,17 @@ class MessageReader:
 
     def _closer(self, token: Token) -> None:
         """A closing tag that closes nothing: behind an opener that stayed text, a call was meant."""
-        if self._openers.tried and self._output.markdown.place is Place.PROSE:
-            self._output.misformed = True
+        if self._output.markdown.place is Place.PROSE:
+            self._closed_nothing = True
+            if self._openers.tried:
+                self._output.misformed = True
         self._output.content(token.raw)
+
+    def _nameless(self) -> bool:
+        """Whether a call to a known tool was tried with `<function>` and the name behind it, and closed."""
+        if not self._closed_nothing:
+            return False
+        return any(name in self._functions for name in _NAMELESS.findall(self._output.parsed().content))
 
     def _cut(self, token: Token) -> None:
         """A tag that the end of the answer cut (rule X1)."""

@@ -19,6 +19,7 @@ REASON_TOKENS = 120
 
 _OPENER = "<tool_call>\n"
 _CLOSER = "</function>\n</tool_call>"
+_BARE_CLOSER = ["</function>", _CLOSER]
 _CLOSED = "</parameter>"
 _END = f"{_CLOSED}\n"
 
@@ -53,7 +54,8 @@ def structural_tag(
     tools: Iterable[Tool] | None, *, required: bool, dialect: Dialect = Dialect.QWEN3_CODER
 ) -> dict[str, Any]:
     """A `response_format` for calls to `tools`: with `required` a short free text and exactly one call, else any text
-    in which every call that is begun is well-formed.
+    in which every call that is begun is well-formed. There the opening `<tool_call>` may be left out, as models do: a
+    small one that was kept from `<function=` wrote `<function>` and a call that nobody can read.
 
     Raises: ValueError when there is no tool to call.
     """
@@ -68,12 +70,13 @@ def structural_tag(
         reason = {"type": "any_text", "excludes": excludes, "max_tokens": REASON_TOKENS}
         form = _sequence([reason, _constant(_OPENER), _any_of([call_of(function, "") for function in known])])
     else:
-        form = {
-            "type": "triggered_tags",
-            "triggers": [_OPENER.strip()],
-            "tags": [call_of(function, _OPENER) for function in known],
-            "excludes": ["<function=", "</tool_call>"],
-        }
+        tags = [call_of(function, _OPENER) for function in known]
+        form = {"type": "triggered_tags", "triggers": [_OPENER.strip()], "tags": tags, "excludes": ["</tool_call>"]}
+        if hermes:
+            form["excludes"].append("<function=")
+        else:
+            form["triggers"].append("<function=")
+            tags += [_call(function, "", closer=_BARE_CLOSER) for function in known]
     return {"type": "structural_tag", "format": form}
 
 
@@ -93,11 +96,11 @@ def _json_call(function: Function, opener: str) -> dict[str, Any]:
     return _tag(f'{opener}{{"name": {name}, "arguments": ', arguments, "}\n</tool_call>")
 
 
-def _call(function: Function, opener: str) -> dict[str, Any]:
+def _call(function: Function, opener: str, *, closer: str | list[str] = _CLOSER) -> dict[str, Any]:
     branches = branches_of(function)
     claimed = {name for branch in branches for name in required_names(branch or {})}
     arguments = _any_of([_arguments(function, branch, claimed) for branch in branches])
-    return _tag(f"{opener}<function={function.name}>\n", arguments, _CLOSER)
+    return _tag(f"{opener}<function={function.name}>\n", arguments, closer)
 
 
 def _arguments(function: Function, branch: Mapping[str, Any] | None, claimed: Set[str]) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def _code(begin: str) -> dict[str, Any]:
     return _any_of(ways)
 
 
-def _tag(begin: str, content: dict[str, Any], end: str) -> dict[str, Any]:
+def _tag(begin: str, content: dict[str, Any], end: str | list[str]) -> dict[str, Any]:
     return {"type": "tag", "begin": begin, "content": content, "end": end}
 
 

@@ -332,6 +332,8 @@ MISFORMED = {
     "bare unknown function": f"<function=who>\n{PARAMETER}</function>",
     "broken JSON": '<tool_call>\n{"name": "bash", "arguments": {"command": ls}}\n</tool_call>',
     "JSON that is no call": '<tool_call>\n{"command": "ls"}\n</tool_call>',
+    "name behind the tag": f"I look.\n<function>bash</function>\n<parameter>command</parameter>\n<value>ls</value>\n",
+    "name as in the list of tools": "<function>\n<name>bash</name>\n<parameter>ls</parameter>\n</function>",
     "in a fence at the end": f"I run it.\n```xml\n{CALL}\n```\n",
     "in a fence that stays open": f"I run it.\n```xml\n{CALL}",
 }
@@ -355,6 +357,8 @@ def test_what_cannot_be_recovered_is_told_in_one_line(read, text):
         "The form is `<tool_call><function=bash></function></tool_call>`.",
         f"<tool_call>\nbash ls\n</tool_call>\n{CALL}",
         "```\nx = 1\n```",
+        "The list has <function> for each tool, and </function> ends it.\n<function>who</function> is not among them.",
+        f"```\n<function>bash</function>\n```\n{CALL}",
     ],
 )
 def test_no_problem_is_told_for_prose_or_beside_a_call(read, text):
