@@ -101,6 +101,8 @@ class Plan(Frozen):
     speculation: Speculation
     utilisation: float
     cache_gib: int = 0
+    threads: int = 0
+    """Where a server has a machine of few processors to itself, all of them; else it shares them out by itself."""
     port: int
     python: str | None
     """The interpreter that has the engine; None where it was not found."""

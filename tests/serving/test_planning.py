@@ -223,6 +223,24 @@ def test_weights_on_this_disk_are_measured(tmp_path: Path) -> None:
         planned("qwen3-coder-next", "0,16", engine=VLLM, folder=tmp_path / "none")
 
 
+def test_on_few_processors_vllm_leaves_none_to_a_scheduler_that_only_waits(tmp_path: Path) -> None:
+    config = {"architectures": ["Qwen2ForCausalLM"], "num_hidden_layers": 28, "hidden_size": 1536}
+    config |= {"num_attention_heads": 12, "num_key_value_heads": 2}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+
+    def on(cpus: int, ram: int = 64, **wish: object) -> dict[str, str | None]:
+        machine = Machine(ram=ram * GIB, cpus=cpus)
+        return flags(planned("qwen2.5-coder-1.5b", machine, engine=VLLM, folder=tmp_path, context=16_384, **wish))
+
+    few = on(2)
+    assert (few["--distributed-executor-backend"], few["OMP_NUM_THREADS"]) == ("uni", "2")
+    assert "OMP_NUM_THREADS" not in on(32)
+    assert "OMP_NUM_THREADS" not in on(2, replicas=2)
+    assert few["VLLM_CPU_KVCACHE_SPACE"] == "4", "eight windows of 16,384 tokens, 28 KiB each"
+    assert int(on(2, ram=8)["VLLM_CPU_KVCACHE_SPACE"] or 0) == 1, "half of what is left beside the weights"
+
+
 def test_every_model_has_a_plan_on_every_engine_where_there_is_room() -> None:
     for card in load_registry():
         for engine in EngineName:
