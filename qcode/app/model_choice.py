@@ -15,6 +15,7 @@ from qcode_tools.toolsets import ToolsetName
 
 if TYPE_CHECKING:
     from qcode.models.card import ModelCard
+    from qcode.serving.plan import Plan
 
 ANSWER_TOKENS = {"swe": 16_384, "small": 768, "qwen-code": 16_384, "minimal": 16_384}
 """The most that one answer may be, by tool set: a small model that writes more has lost its way."""
@@ -81,9 +82,14 @@ def _server(url: str, name: str | None, options: RunOptions, task: str) -> Model
     smallest = 0 if options.small_context else SMALLEST_WINDOW
     needs = Needs(smallest=smallest, wanted=options.context, notice=options.notice)
     key = os.environ.get("QCODE_API_KEY")
+    if options.seed is not None:
+        from qcode.app.serving import plan_at
+
+        options = _without_deadly_seed(options, plan_at(url))
     backend = OpenAIBackend(
-        url, name, api_key=key, needs=needs, constrain=options.constrain, speech=_speech(options, card)
-    )
+        url, name, api_key=key, retry=options.retry, needs=needs, constrain=options.constrain,
+        speech=_speech(options, card),
+    )  # fmt: skip
     return Model(backend, toolset, _sampling(options, toolset, card, task))
 
 
@@ -103,12 +109,8 @@ def _served(name: str | None, options: RunOptions, task: str) -> Model | None:
     from qcode.models.registry import find
     from qcode.serving.backend import ServedBackend
     from qcode.serving.command import dialect_of
-    from qcode.serving.profiles import EngineName
 
-    if options.seed is not None and plan.engine is EngineName.VLLM and not plan.on_gpu:
-        # vLLM 0.32: "CPU Generator does not use offset", where a prompt is read in several pieces.
-        options.notice("vLLM on a processor was seen to end at a request with a seed: it is asked without one")
-        options = replace(options, seed=None)
+    options = _without_deadly_seed(options, plan)
     card = find(plan.model)
     toolset = options.tools or card.toolset
     needs = Needs(smallest=0 if options.small_context else SMALLEST_WINDOW, notice=options.notice)
@@ -122,6 +124,14 @@ def _served(name: str | None, options: RunOptions, task: str) -> Model | None:
 
     backend = ServedBackend(plan, lease_for(plan, fixed_port=False, notice=options.notice), connect=connect)
     return Model(backend, toolset, _sampling(options, toolset, card, task))
+
+
+def _without_deadly_seed(options: RunOptions, plan: "Plan | None") -> RunOptions:
+    """vLLM 0.32: "CPU Generator does not use offset", where a prompt is read in several pieces."""
+    if options.seed is None or plan is None or plan.engine != "vllm" or plan.on_gpu:
+        return options
+    options.notice("vLLM on a processor was seen to end at a request with a seed: it is asked without one")
+    return replace(options, seed=None)
 
 
 def _pulled() -> str | None:

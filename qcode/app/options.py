@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from qcode.backends.retry import RetryPolicy
 from qcode.codec.types import Dialect
 from qcode.config.settings import Settings
 from qcode.config.trust import Folder
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """A run or a session as the user asked for it; None leaves a choice to qcode. `notice` gets lines for the user."""
+    """A run or a session as the user asked for it; None leaves a choice to qcode. `retry` is how often a server is
+    asked again, `notice` gets lines for the user."""
 
     repo: Path
     model: str | None = None
@@ -46,6 +48,7 @@ class RunOptions:
     rules: tuple[str, ...] = ()
     servers: "tuple[Configured, ...]" = ()
     slots: int = 1
+    retry: RetryPolicy | None = None
     notice: Callable[[str], None] = print
 
 

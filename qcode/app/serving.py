@@ -103,6 +103,11 @@ def served_plan(
     return plan_for(Wish(card=card, engine=wanted, context=context))
 
 
+def plan_at(url: str) -> Plan | None:
+    """That of the server which `qcode serve` runs at this address, if it is one of those."""
+    return next((folder.plan() for folder, record in running() if record.base_url == url.rstrip("/")), None)
+
+
 def lease_for(plan: Plan, *, fixed_port: bool, notice: Callable[[str], None]) -> Lease:
     """The right to use the plan's server, which is started when it is first waited for. Raises: ConfigError."""
     text = os.environ.get(LINGER_VARIABLE) or str(_LINGER_S)
