@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TURNS, SECONDS, SEED = 12, 900, 1
-"""Limits of an attempt, the same for all; sampling is as repeatable as the server makes it."""
+TURNS, SECONDS = 12, 900
+"""Limits of an attempt, the same for all."""
 OTHERS = ("aider", "mini-swe-agent", "qwen-code")
 TOOLS = ("swe", "small", "qwen-code", "minimal")
 GOES_ON = {0, 1, 4}
@@ -115,7 +115,6 @@ def main() -> int:
         print(f"no run is called {args.only[0]}", file=sys.stderr)
         return 2
     shared = ["--dataset", str(args.dataset), "--max-turns", str(TURNS), "--max-seconds", str(SECONDS)]
-    shared += ["--seed", str(SEED)]
     for option, value in (("--model", args.model), ("--base-url", args.base_url), ("--limit", args.limit)):
         shared += [option, str(value)] if value is not None else []
     code = run(chosen, shared, args.out, until)
