@@ -185,12 +185,13 @@ eval-controls: setup $(VENV)/dev.stamp
 	  $(PY) -P evals/swebench.py --dataset $(EVALDATA)/$$set.jsonl --agent $$agent --repeat 5 --workers 2 --out $(OUT)/controls-$$set-$$agent --resume || exit 1; \
 	done; done
 
-# A small task each in Go, JavaScript, C, Ruby, Rust, PHP and Java, on Debian's packages: minutes and 1.5 GB the first time.
+# A small task each in Go, JavaScript, C, Ruby, Rust, PHP and Java, on Debian's packages, and tasks mined from small histories:
+# minutes and 1.5 GB the first time.
 eval-languages: setup $(VENV)/dev.stamp
 	rm -rf $(OUT)/languages-gold $(OUT)/languages-empty
 	$(PY) -P evals/swebench.py --dataset tests/evals/data/languages.jsonl --agent gold --workers 2 --out $(OUT)/languages-gold --expect-resolved all
 	$(PY) -P evals/swebench.py --dataset tests/evals/data/languages.jsonl --agent empty --workers 2 --out $(OUT)/languages-empty --expect-resolved none
-	$(PY) -P -m pytest -q -m languages tests/evals/test_languages.py
+	$(PY) -P -m pytest -q -m languages tests/evals/test_languages.py tests/evals/test_ecosystems.py
 
 # A run that is killed thirty times, at chance moments.
 eval-kills: setup $(VENV)/dev.stamp

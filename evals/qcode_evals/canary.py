@@ -13,7 +13,11 @@ from pathlib import PurePosixPath
 
 from qcode_evals.parsers.status import Status
 
-_JAVASCRIPT = "\n;(typeof test !== 'undefined' ? test : it)('NAME', () => { throw new Error('must fail'); });\n"
+_JAVASCRIPT = """
+;(typeof test !== 'undefined' ? test : typeof it !== 'undefined' ? it : () => {})('NAME', () => {
+  throw new Error('must fail');
+});
+"""
 _RUBY = """
 if defined?(RSpec)
   RSpec.describe('NAME') { it('must fail') { raise 'NAME' } }
@@ -45,12 +49,15 @@ class Canary:
     def additions(self, tests: Iterable[str]) -> list[str]:
         """Lines of bash that put it into test files; none where it cannot be said in their language."""
         texts = {path: _TEXTS.get(PurePosixPath(path).suffix) for path in sorted(tests)}
-        return [
-            f"[[ -f {shlex.quote(path)} ]] && printf %s {shlex.quote(text.replace('NAME', self.name))} "
-            f">>{shlex.quote(path)}"
-            for path, text in texts.items()
-            if text
-        ]
+        lines = []
+        for place, (path, text) in enumerate(texts.items()):
+            if text:
+                # Files of one package share their names.
+                named = shlex.quote(text.replace("NAME", f"{self.name}n{place}"))
+                file = shlex.quote(path)
+                fits = f" && grep -q '\"testing\"$' {file}" if path.endswith(".go") else ""
+                lines.append(f"[[ -f {file} ]]{fits} && printf %s {named} >>{file}")
+        return lines
 
     def fault(self, statuses: Mapping[str, Status], exit_code: int, script: str) -> str | None:
         """Why a run with it cannot be believed, "" where nothing can be said of it, None if it failed as it must."""

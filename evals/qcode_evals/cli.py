@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "export": ("export", "write trajectories as training data"),
     "adapt": ("adapters.adapt", "make tasks from a checkout of QuixBugs or of Aider's polyglot benchmark"),
-    "mine": ("mining", "make tasks from the history of a git repository"),
+    "mine": ("mining.command", "make tasks from the history of a git repository"),
     "compare": ("compare", "say whether one run resolves more than another"),
     "table": ("table", "print several runs side by side"),
     "prune": ("pruning", "remove images of tasks that are not in use"),

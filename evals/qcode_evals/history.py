@@ -47,6 +47,10 @@ class History:
         listing = self._git("ls-tree", "-r", "-z", "--name-only", revision)
         return frozenset(filter(None, listing.decode("utf-8", "surrogateescape").split("\0")))
 
+    def text(self, revision: str, path: str) -> str:
+        """What stands in a file of a revision."""
+        return self._git("cat-file", "blob", f"{revision}:{path}").decode("utf-8", "replace")
+
     def commits(self, most: int) -> Iterator[Commit]:
         """The last commits of the current branch's first line, the newest first; merges are left out."""
         listing = self._git(

@@ -7,31 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from histories import commit, git
 from waiting import wait_until
 
 from qcode.errors import ConfigError
 from qcode_evals.cli import main
 from qcode_evals.dataset import Instance, load
 from qcode_evals.history import History
-from qcode_evals.mining import Setup, candidate, lists
+from qcode_evals.mining.candidates import Candidate, Setup, candidate
+from qcode_evals.mining.checking import lists
 from qcode_evals.parsers.status import Status
 from qcode_evals.trees import Files, tree_hash, write_tree
 
 P, F = Status.PASSED, Status.FAILED
-
-
-def git(repo: Path, *arguments: str) -> str:
-    named = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", "-C", repo, *named, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(repo: Path, message: str, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (repo / name).parent.mkdir(parents=True, exist_ok=True)
-        (repo / name).write_text(text, encoding="utf-8")
-    git(repo, "add", "-A")
-    git(repo, "commit", "-q", "-m", message)
 
 
 @pytest.fixture
@@ -55,10 +43,10 @@ def repo(tmp_path: Path) -> Path:
 def test_a_commit_that_changes_code_and_tests_is_a_candidate(repo: Path) -> None:
     history = History(repo)
     newest, words = history.commits(9)
-    assert candidate(history, words, Setup("x")) == "does not change both code and tests"
-    row = candidate(history, newest, Setup("x"))
-    assert isinstance(row, dict)
-    instance = Instance.model_validate(row)
+    assert candidate(history, words, Setup("x")) == "changes no tests"
+    found = candidate(history, newest, Setup("x"))
+    assert isinstance(found, Candidate)
+    instance = Instance.model_validate(found.row)
     assert instance.problem_statement == "Add rather than subtract\n\nadd(1, 2) was -1."
     assert "+    return a + b" in instance.patch
     assert "tests/" not in instance.patch
@@ -84,9 +72,9 @@ def test_a_tree_of_more_than_text_is_written_as_git_has_it(repo: Path, tmp_path:
     commit(repo, "More than text", {"pkg/__init__.py": "x = 1\n", "tests/test_pkg.py": "def test(): pass\n"})
     commit(repo, "Again", {"pkg/__init__.py": "x = 2\n", "tests/test_pkg.py": "def test(): assert 1\n"})
     history = History(repo)
-    row = candidate(history, next(history.commits(1)), Setup("x"))
-    assert isinstance(row, dict)
-    source = Instance.model_validate(row).environment.source
+    found = candidate(history, next(history.commits(1)), Setup("x"))
+    assert isinstance(found, Candidate)
+    source = Instance.model_validate(found.row).environment.source
     assert isinstance(source, Files)
     (tmp_path / "made").mkdir()
     write_tree(tmp_path / "made", source)
@@ -132,7 +120,7 @@ def test_nothing_of_the_repository_is_run(repo: Path, tmp_path: Path) -> None:
         git(repo, "config", name, f"touch {canary}; true")
     (repo / ".git/info/attributes").write_text("* diff=x filter=x\n", encoding="utf-8")
     history = History(repo)
-    assert any(isinstance(candidate(history, each, Setup("x")), dict) for each in history.commits(9))
+    assert any(isinstance(candidate(history, each, Setup("x")), Candidate) for each in history.commits(9))
     assert not canary.exists()
 
 
@@ -160,7 +148,7 @@ def test_an_interrupt_is_told_in_a_line_and_leaves_no_container(repo: Path, tmp_
         mining.send_signal(signal.SIGINT)
         _, said = mining.communicate()
     assert mining.returncode == 130
-    assert said == "qcode-evals: interrupted; what is written stays\n"
+    assert said.splitlines()[1:] == ["qcode-evals: interrupted; what is written stays"]
     assert not _containers_of(mining.pid)
 
 

@@ -14,7 +14,7 @@ from qcode.ui.sanitize import visible
 from qcode_evals.adapters.checkouts import polyglot, quixbugs
 from qcode_evals.arguments import interruptible, positive
 from qcode_evals.environment import Images
-from qcode_evals.mining import checked
+from qcode_evals.mining.checking import checked
 from qcode_evals.rows import ids_of, new_rows
 from qcode_sandbox.pip_settings import pip_settings
 
