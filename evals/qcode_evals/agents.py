@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from qcode.messages import Usage
 from qcode_evals.dataset import Instance
+from qcode_evals.presence import UNWATCHED, Watch
 from qcode_sandbox.protocol import Sandbox
 from qcode_sandbox.service import Service
 
@@ -34,7 +35,8 @@ class OpenBox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """A patch and what it cost. `limited` if a limit stopped the agent, `error` if it failed by itself; seconds that
-    the model read and wrote, and that tools took; `oom_kills` are commands of its that were killed for memory."""
+    the model read and wrote, and that tools took; `oom_kills` are commands of its that were killed for memory.
+    `starved` is what a request failed with that it had to do without."""
 
     patch: str
     stop_reason: str = ""
@@ -46,6 +48,7 @@ class Prediction:
     decode_s: float = 0.0
     tools_s: float = 0.0
     oom_kills: int = 0
+    starved: str = ""
     trajectory: Path | None = None
 
 
@@ -80,6 +83,11 @@ class Agent(Protocol):
         """Whether the tests are run although there is no patch."""
         ...
 
+    @property
+    def watch(self) -> Watch:
+        """Over the server of its model."""
+        ...
+
     async def ready(self) -> None:
         """Know what it works with: `model` and `settings` are certain after it. Raises: BackendError."""
         ...
@@ -101,6 +109,7 @@ class Gold:
     model: str = "gold"
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
+    watch: Watch = UNWATCHED
 
     async def ready(self) -> None:
         """Nothing to find out."""
@@ -126,6 +135,7 @@ class Empty:
     model: str = "empty"
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
+    watch: Watch = UNWATCHED
 
     async def ready(self) -> None:
         """Nothing to find out."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcode_evals.arguments import positive
+from qcode_evals.presence import PATIENCE_S
 from qcode_evals.room import FLOOR_GB
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ examples:
   qcode-evals --dataset quixbugs.jsonl --agent qcode --model qwen2.5-coder-1.5b --workers 2 --out build/quixbugs
   qcode-evals --dataset quixbugs.jsonl --agent qcode --out build/quixbugs --resume
 
-exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wrong usage · 3 --stop-after is over ·
-            4 some attempts failed for reasons of infrastructure, or nothing could start or be written · 130 interrupted
+exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wrong usage · 3 stopped: --stop-after is
+            over, or the model's server stayed away · 4 some attempts failed for reasons of infrastructure, or nothing
+            could start or be written · 130 interrupted
 """
 
 
@@ -110,6 +112,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="requests that are with it at a time (default: --workers times --attempts)",
     )
+    model.add_argument(
+        "--wait-for-server", type=positive, default=int(PATIENCE_S), metavar="S",
+        help="seconds that a server which went away has to come back; what it broke off is then made again, else the "
+        "run stops (default: %(default)s)",
+    )  # fmt: skip
     model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
                        help="as for qcode run")  # fmt: skip
     model.add_argument("--no-constrain", action="store_true", help="as for qcode run")
@@ -193,6 +200,7 @@ async def _main(args: argparse.Namespace) -> int:
     from qcode_evals.executors.ray import RayExecutor
     from qcode_evals.making import Maker
     from qcode_evals.plans import Plan
+    from qcode_evals.presence import Outage
     from qcode_evals.progress import progress_for
     from qcode_evals.report import Results
     from qcode_evals.run import Run
@@ -215,11 +223,13 @@ async def _main(args: argparse.Namespace) -> int:
     try:
         with cancel_on_signals(asyncio.current_task()):
             executor: Executor
+            outage = Outage(patience_s=args.wait_for_server, note=progress.note)
             if args.executor == "ray":
-                executor = RayExecutor(plan, progress, args.workers, args.ray_address)
+                executor = RayExecutor(plan, progress, args.workers, args.ray_address, outage)
             else:
                 images, open_box = await plan.environments(progress.build, progress.note)
-                executor = LocalExecutor(Maker(agent, images, open_box, progress, results.folder), args.workers)
+                maker = Maker(agent, images, open_box, progress, results.folder)
+                executor = LocalExecutor(maker, args.workers, outage)
             run = Run(instances, agent, executor, results, progress, controls, args.repeat)
             try:
                 with progress:

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from qcode.deltas import Retrying
 from qcode.messages import Assistant
 from qcode.model import BackendInfo, Delta, Reachable, Request
+from qcode_evals.presence import UNWATCHED, Watch
 
 
 class Limited:
     """Implements `Reachable` over another one."""
 
-    def __init__(self, backend: Reachable, requests: int) -> None:
+    def __init__(self, backend: Reachable, requests: int, watch: Watch = UNWATCHED) -> None:
+        """`watch` is told when a request fails."""
         self._backend = backend
+        self._watch = watch
         self._room = asyncio.Semaphore(requests)
 
     @property
@@ -31,6 +35,8 @@ class Limited:
         """As the backend's, once there is room."""
         async with self._room, aclosing(self._backend.stream(request)) as events:
             async for event in events:
+                if isinstance(event, Retrying):
+                    self._watch.doubt()
                 yield event
 
     async def count_tokens(self, request: Request) -> int | None:

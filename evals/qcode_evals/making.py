@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from qcode.errors import BackendError, QcodeError
+from qcode.errors import BackendError, Malformed, Overloaded, QcodeError, Unavailable
 from qcode_evals.agents import PLAIN, Agent, Fittings, Place, Prediction
 from qcode_evals.attempt import Attempt, Count, Outcome, RemovedChange, Seconds, attempt_folder
 from qcode_evals.dataset import Instance
@@ -28,6 +28,13 @@ class PhaseTimeout(QcodeError):
 
 Infrastructure = (SandboxError, SourceError, BackendError, PhaseTimeout)
 """What may fail without the agent's doing; done once more, then an infra_error."""
+
+Unanswered = (Unavailable, Malformed, Overloaded)
+"""Of these, what a server that went away looks like."""
+
+
+class ServerAway(QcodeError):
+    """For the executor: the model's server went away under an attempt."""
 
 
 class OpenBox(Protocol):
@@ -92,6 +99,16 @@ class Made:
     trajectory: tuple[str, bytes] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An attempt whose model's server went away: `job` is to be made again when it is back. `made` is the attempt if it
+    is not, and `node` the machine of a cluster that saw it."""
+
+    job: Job
+    made: Made
+    node: str = ""
+
+
 class Watcher(Protocol):
     """Told what an attempt is doing."""
 
@@ -106,9 +123,10 @@ class Watcher(Protocol):
 
 @dataclass
 class _Work:
-    """One attempt while it is being made."""
+    """One attempt while it is being made; `losses` is how often the server had been seen away before it."""
 
     job: Job
+    losses: int = 0
     image: str = ""
     prediction: Prediction | None = None
     grade: Grade | None = None
@@ -136,9 +154,10 @@ class Maker:
     folder: Path
     deadlines: Deadlines = Deadlines()
 
-    async def make(self, job: Job) -> Made:
+    async def make(self, job: Job) -> Made | Hit:
         """Never raises for what the infrastructure or the agent does: that is the outcome."""
-        work = _Work(job)
+        work = _Work(job, self.agent.watch.losses)
+        away = False
         try:
             await self._phase(work, "image", self._image, self.deadlines.image)
             await self._phase(work, "agent", self._solve, self.deadlines.agent)
@@ -146,12 +165,14 @@ class Maker:
                 limit = job.instance.environment.timeout_s + self.deadlines.grading
                 await self._phase(work, "grading", self._grade, limit)
             attempt = self._attempt_of(work)
-        except Infrastructure as error:
+        except (*Infrastructure, ServerAway) as error:
             attempt = self._attempt_of(work, failure=error)
+            away = isinstance(error, ServerAway)
         finally:
             if work.image:
                 self.images.release(job.instance)
-        return Made(attempt, work.prediction.patch if work.prediction is not None else None, work.grade)
+        made = Made(attempt, work.prediction.patch if work.prediction is not None else None, work.grade)
+        return Hit(job, made) if away else made
 
     async def _phase(self, work: _Work, name: str, step: Callable[[_Work], Awaitable[None]], limit_s: float) -> None:
         """Do a step, and once more in a fresh sandbox if the infrastructure failed."""
@@ -182,16 +203,32 @@ class Maker:
 
         verifier = work.instance.environment.verifier
         if verifier is None:
-            work.prediction = await self.agent.solve(work.instance, open_box, place)
+            await self._agent(work, open_box, place)
             return
 
         def keep(grade: Grade) -> None:
             work.grade = grade
 
         opener = judged(work.instance, verifier, open_box, keep)
-        work.prediction = await self.agent.solve(work.instance, opener, place)
+        await self._agent(work, opener, place)
         if work.grade is None:
             raise SandboxError("the container was gone before it could be judged")
+
+    async def _agent(
+        self, work: _Work, open_box: Callable[..., AbstractAsyncContextManager[Sandbox]], place: Place
+    ) -> None:
+        """Let it work. Raises: ServerAway, and as the agent does."""
+        watch = self.agent.watch
+        try:
+            prediction = await self.agent.solve(work.instance, open_box, place)
+            failure: object = prediction.starved
+        except Unanswered as error:
+            failure = error
+        if failure and (watch.losses != work.losses or (await watch.look()).lost):
+            raise ServerAway(f"the model's server went away: {watch.why}")
+        if isinstance(failure, Exception):
+            raise failure
+        work.prediction = prediction
 
     async def _grade(self, work: _Work) -> None:
         assert work.prediction is not None, "the agent's phase comes first"

@@ -1,5 +1,6 @@
 """The product as an agent: the loop of `qcode run` in the instance's container, with one backend for all attempts."""
 
+import os
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,23 +14,27 @@ from qcode.app.model_choice import SCRIPTED, Model, choose_model
 from qcode.app.options import RunOptions
 from qcode.app.solve import Outcome, Solve
 from qcode.errors import BackendError
-from qcode.events import AssistantDone, Event, ToolFinished
+from qcode.events import AssistantDone, Event, Reason, Retrying, ToolFinished
 from qcode.models.store import resolve
 from qcode_evals.agents import OpenBox, Place, Prediction
 from qcode_evals.dataset import Instance
 from qcode_evals.inflight import Limited
+from qcode_evals.looking import look_at
+from qcode_evals.presence import UNWATCHED, Watch
 from qcode_sandbox.errors import SandboxError
 from qcode_tools.toolsets import build_toolset
 
 
 @dataclass
 class _Spent:
-    """Seconds of an attempt, summed over its events: what the model read, what it wrote, what tools took."""
+    """Seconds of an attempt, summed over its events: what the model read, what it wrote, what tools took. `failed` is
+    why the model was last asked again."""
 
     prefill: float = 0.0
     decode: float = 0.0
     tools: float = 0.0
     oom_kills: int = 0
+    failed: str = ""
 
     def add(self, event: Event) -> None:
         match event:
@@ -37,6 +42,8 @@ class _Spent:
                 reading = min(first if first is not None else 0.0, seconds)
                 self.prefill += reading
                 self.decode += seconds - reading
+            case Retrying(error=error):
+                self.failed = error
             case ToolFinished(result=result, seconds=seconds):
                 self.tools += seconds
                 self.oom_kills += bool(result.extra.get("oom_killed"))
@@ -53,6 +60,7 @@ class Product:
     """At each task; the best of them is taken."""
     file: str = ""
     """Name and size of the model's file, which hold its quantisation; "" where a server has it."""
+    watch: Watch = UNWATCHED
     limits: Limits = field(init=False)
     name: str = "qcode"
     grades_empty: bool = False
@@ -109,7 +117,9 @@ class Product:
         outcome = await self._run(solve, spent)
         if isinstance(outcome.error, SandboxError | BackendError):
             raise outcome.error
-        return _prediction(outcome, spent)
+        # Where the server was away, time that ran out is not the agent's, nor a best of which some had no model.
+        hurt = self.attempts > 1 or outcome.reason is Reason.MAX_SECONDS
+        return replace(_prediction(outcome, spent), starved=spent.failed if hurt else "")
 
     async def _run(self, solve: Solve, spent: _Spent) -> Outcome:
         """One attempt, or the best of several, chosen by what can be known without the row's tests."""
@@ -136,6 +146,7 @@ class Product:
 
     async def aclose(self) -> None:
         """End the backend."""
+        await self.watch.aclose()
         await self.chosen.backend.aclose()
 
 
@@ -161,14 +172,11 @@ def product(options: RunOptions, *, requests: int, attempts: int = 1) -> Product
     Raises: ConfigError, ModelFileError.
     """
     chosen = choose_model(options)
-    limited = replace(chosen, backend=Limited(chosen.backend, requests))
+    watch = Watch(look_at(chosen.backend, os.environ.get("QCODE_API_KEY")))
+    limited = replace(chosen, backend=Limited(chosen.backend, requests, watch))
     info = chosen.backend.info
-    return Product(
-        limited,
-        options,
-        attempts,
-        _file(info.model if options.model is None else options.model) if info.engine == "llama.cpp" else "",
-    )
+    file = _file(info.model if options.model is None else options.model) if info.engine == "llama.cpp" else ""
+    return Product(limited, options, attempts, file, watch)
 
 
 def _note(solve: Solve, event: AttemptEvent) -> None:

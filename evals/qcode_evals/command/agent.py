@@ -19,6 +19,8 @@ from qcode_evals.command.endpoint import Endpoint, Model
 from qcode_evals.command.installing import agent_tag, installed
 from qcode_evals.command.tally import Tally
 from qcode_evals.dataset import Instance
+from qcode_evals.looking import look_over_http
+from qcode_evals.presence import Watch
 from qcode_sandbox.protocol import ExecResult, Sandbox
 from qcode_sandbox.service import Service
 
@@ -63,6 +65,11 @@ class CommandAgent:
             "max_seconds": self.limits.max_seconds,
         }
 
+    @property
+    def watch(self) -> Watch:
+        """Over the server that the endpoint asks."""
+        return self.served.watch
+
     async def ready(self) -> None:
         """The server was asked when this was made."""
 
@@ -91,6 +98,7 @@ class CommandAgent:
 
     async def aclose(self) -> None:
         """Close the connections to the model."""
+        await self.watch.aclose()
         await self.served.client.aclose()
 
     async def _install(self) -> None:
@@ -154,6 +162,7 @@ class CommandAgent:
             decode_s=round(tally.decode_s, 3),
             tools_s=round(max(0.0, seconds - tally.prefill_s - tally.decode_s), 3),
             oom_kills=int(ran.oom_killed) if ran else 0,
+            starved=tally.broken,
             trajectory=log if log.is_file() else None,
         )
 
@@ -180,5 +189,7 @@ def command_agent(
         raise ConfigError(f"the server at {url} has no model")
     # Reading a long prompt takes a processor long.
     client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(7200.0, connect=10.0))
-    served = Model(client, url, model or names[0], sampling, asyncio.Semaphore(requests))
+    name = model or names[0]
+    watch = Watch(look_over_http(url, lambda: name, key))
+    served = Model(client, url, name, sampling, asyncio.Semaphore(requests), watch)
     return CommandAgent(definition, served, limits, on_line)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 
 from qcode_evals.command.tally import Tally
+from qcode_evals.presence import UNWATCHED, Watch
 
 if TYPE_CHECKING:
     import httpx
@@ -26,13 +27,14 @@ _KEPT_HEADERS = ("content-type", "retry-after")
 @dataclass(frozen=True)
 class Model:
     """A server's model, and what is put into each request. One object serves all attempts; `room` is how many requests
-    are with the server at a time."""
+    are with the server at a time, `watch` is told when one fails."""
 
     client: "httpx.AsyncClient"
     base_url: str
     name: str
     sampling: dict[str, Any] = field(default_factory=dict)
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(64))
+    watch: Watch = UNWATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,19 @@ class _Answer:
         began = time.monotonic()
         try:
             async with self.model.client.stream("POST", f"{self.model.base_url}/{path}", json=sent) as response:
+                status = response.status_code
                 self.tally.failure = ""
-                if response.status_code == 200 and body.get("stream") is True:
+                self.tally.broken = f"the model's server answered {status}" if status >= 500 else ""
+                if status >= 500:
+                    self.model.watch.doubt()
+                if status == 200 and body.get("stream") is True:
                     await self._stream(response, body, began, wants_usage=wants_usage)
                 else:
                     await self._whole(response, body, began)
         except httpx.HTTPError as error:
             self.tally.failure = f"the model's server cannot be asked: {error or type(error).__name__}"
+            self.tally.broken = self.tally.failure
+            self.model.watch.doubt()
             if self.connection.our_state is h11.SEND_RESPONSE:
                 await self._say(502, _error(self.tally.failure))
             else:

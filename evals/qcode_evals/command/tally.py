@@ -13,7 +13,8 @@ from qcode.messages import Usage
 @dataclass
 class Tally:
     """Tokens and seconds of one attempt, and its limits. `over` is set when one is met, with its name in `limit`;
-    `failure` is why the last request never reached the model, "" when it did."""
+    `failure` is why the last request never reached the model, "" when it did; `broken` is the same, and also what the
+    server failed with by itself."""
 
     log: Path | None = None
     max_turns: int | None = None
@@ -23,6 +24,7 @@ class Tally:
     decode_s: float = 0.0
     limit: str = ""
     failure: str = ""
+    broken: str = ""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     _begun: int = 0
     _before: list[Any] = field(default_factory=list)

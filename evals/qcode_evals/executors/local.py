@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from qcode_evals.making import Job, Made, Maker
+from qcode_evals.making import Hit, Job, Made, Maker, title
+from qcode_evals.presence import Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +14,11 @@ class LocalExecutor:
 
     maker: Maker
     workers: int
+    outage: Outage = field(default_factory=Outage)
     elsewhere: bool = False
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
-        """As they are done. Raises: what a worker fails with, SandboxError if no sandbox can be made here."""
+        """As they are done. Raises: what a worker fails with, ServerLost, SandboxError if none can be made here."""
         if not jobs:
             return
         await self.maker.images.ready()
@@ -26,7 +28,7 @@ class LocalExecutor:
         async def work() -> None:
             try:
                 for job in queue:
-                    finished.put_nowait(await self.maker.make(job))
+                    finished.put_nowait(await self._made(job))
             except Exception as error:
                 finished.put_nowait(error)
                 raise
@@ -42,3 +44,17 @@ class LocalExecutor:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            await self.outage.aclose()
+
+    async def _made(self, job: Job) -> Made:
+        """An attempt; begun anew when the model's server went away under it and came back."""
+        while True:
+            await self.outage.passed()
+            match await self.maker.make(job):
+                case Made() as made:
+                    return made
+                case Hit() as hit:
+                    if not self.outage.again(job.key):
+                        return hit.made
+                    self.maker.watcher.phase(title(job.instance.instance_id, job.repeat), "waiting")
+                    await self.outage.over(self.maker.agent.watch.look)

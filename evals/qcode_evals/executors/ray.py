@@ -9,16 +9,19 @@ import asyncio
 import os
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from qcode.errors import ConfigError, QcodeError
-from qcode_evals.making import Job, Made, Maker, Watcher, title
+from qcode.errors import BackendError, ConfigError, QcodeError
+from qcode_evals.attempt import Attempt, Outcome
+from qcode_evals.making import Hit, Job, Made, Maker, Watcher, title
 from qcode_evals.plans import Plan
+from qcode_evals.presence import BUSY, Outage, Sight
 
 SLOT = "qcode_sandbox"
 _LOST_NODES = 5
@@ -54,16 +57,44 @@ def _worker(plan: Plan) -> tuple[asyncio.Runner, Maker]:
     return runner, Maker(plan.agent(), images, open_box, _Silent(), Path("/nonexistent"))
 
 
-def make_on_node(plan: Plan, job: Job) -> Made:
+def make_on_node(plan: Plan, job: Job) -> Made | Hit:
     """What a task does: one attempt, with the session's log in what it returns."""
-    runner, maker = _worker(plan)
+    try:
+        runner, maker = _worker(plan)
+    except BackendError as error:
+        return Hit(job, Made(_not_begun(plan, job, error), None, None), _node())
     with tempfile.TemporaryDirectory(prefix="qcode-attempt-") as name:
         folder = Path(name)
         made = runner.run(replace(maker, folder=folder).make(job))
+        if isinstance(made, Hit):
+            return replace(made, node=_node())
         log = folder / made.attempt.trajectory
         if made.attempt.trajectory and log.is_file():
             return replace(made, trajectory=(log.name, log.read_bytes()))
         return made
+
+
+def look_on_node(plan: Plan) -> Sight:
+    """What another task does: one look at the model's server."""
+    try:
+        runner, maker = _worker(plan)
+    except BackendError as error:
+        return Sight(False, str(error))
+    return runner.run(maker.agent.watch.look())
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _not_begun(plan: Plan, job: Job, error: BackendError) -> Attempt:
+    """An attempt whose agent could not even be made."""
+    return Attempt(
+        instance_id=job.instance.instance_id, repeat=job.repeat, key=job.key, settings=job.settings, agent=plan.name,
+        model=plan.options.model or "", outcome=Outcome.INFRA_ERROR, resolved=False, reason=str(error),
+    )  # fmt: skip
 
 
 @dataclass
@@ -75,11 +106,13 @@ class RayExecutor:
     watcher: Watcher
     slots: int
     address: str | None = None
+    outage: Outage = field(default_factory=Outage)
     elsewhere: bool = True
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
-        """As they are done. Raises: ConfigError, RayError."""
+        """As they are done; while the model's server is waited for, none is begun. Raises: ConfigError, RayError,
+        ServerLost."""
         if not jobs:
             return
         try:
@@ -90,27 +123,59 @@ class RayExecutor:
         await asyncio.to_thread(self._connect, ray)
         task = ray.remote(max_retries=_LOST_NODES, num_cpus=0, resources={SLOT: 1})(make_on_node)
         plan = ray.put(self.plan)
-        waiting = iter(jobs)
+        waiting = deque(jobs)
         running: dict[asyncio.Future[Any], Any] = {}
+        away: asyncio.Future[None] | None = None
         try:
             while True:
                 room = max(1, _slots(ray)) * _AHEAD
-                while len(running) < room and (job := next(waiting, None)) is not None:
+                while waiting and len(running) < room and away is None:
+                    job = waiting.popleft()
                     self.watcher.phase(title(job.instance.instance_id, job.repeat), "agent")
                     reference = task.remote(plan, job)
                     running[asyncio.wrap_future(reference.future())] = reference
-                if not running:
+                ahead = [*running, *([away] if away is not None else [])]
+                if not ahead:
                     return
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for future in done:
+                done, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
+                if away in done:
+                    away = await away
+                for future in done & running.keys():
                     del running[future]
-                    yield _result(ray, future)
+                    made = _result(ray, future)
+                    if isinstance(made, Made):
+                        yield made
+                    elif not self.outage.again(made.job.key):
+                        yield made.made
+                    else:
+                        waiting.append(made.job)
+                        away = away or asyncio.ensure_future(self.outage.over(self._look_from(ray, plan, made.node)))
         finally:
+            if away is not None:
+                away.cancel()
+            await self.outage.aclose()
             for future, reference in running.items():
                 future.cancel()
                 with suppress(Exception):
                     ray.cancel(reference, force=True)
             await asyncio.to_thread(self._disconnect, ray)
+
+    def _look_from(self, ray: Any, plan: Any, node: str) -> Callable[[], Awaitable[Sight]]:
+        """Looks from the node that saw the server go, or from another one where that has gone too; it needs no slot."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(node_id=node, soft=True)
+        task = ray.remote(num_cpus=0, scheduling_strategy=there)(look_on_node)
+
+        async def look() -> Sight:
+            try:
+                sight = await asyncio.wrap_future(task.remote(plan).future())
+            except ray.exceptions.RayError:
+                return BUSY
+            assert isinstance(sight, Sight)
+            return sight
+
+        return look
 
     def _connect(self, ray: Any) -> None:
         """Join the cluster from a folder of our own, so that Ray takes nothing of the working directory along."""
@@ -158,7 +223,7 @@ def _slots(ray: Any) -> int:
     return int(ray.cluster_resources().get(SLOT, 0))
 
 
-def _result(ray: Any, future: asyncio.Future[Any]) -> Made:
+def _result(ray: Any, future: asyncio.Future[Any]) -> Made | Hit:
     """A task's result. Raises: RayError when it was lost too often, or what is wrong with its node."""
     try:
         made = future.result()
@@ -169,5 +234,5 @@ def _result(ray: Any, future: asyncio.Future[Any]) -> Made:
         raise RayError(f"an attempt failed on its node: {cause}") from None
     except ray.exceptions.RayError as error:
         raise RayError(f"an attempt was lost {_LOST_NODES} times: {str(error).splitlines()[0]}") from None
-    assert isinstance(made, Made)
+    assert isinstance(made, Made | Hit)
     return made
