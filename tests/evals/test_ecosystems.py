@@ -1,6 +1,11 @@
 """Histories of several kinds of project become tasks that their own patches resolve and no empty one does."""
 
+import base64
+import hashlib
+import io
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,6 +111,7 @@ FOUND = {
     "unittest": (["test_five (tests.test_pkg.AddTest.test_five)"], ["test_zero (tests.test_pkg.AddTest.test_zero)"]),
     "C": (["adds two and three"], ["adds nothing"]),
 }
+IS_NUMBER = "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
 OF_C = ["--test-files", "checks/*", "--log-parser", "jq", "--test-command", "gcc -o /tmp/all {files} *.c && /tmp/all"]
 
 
@@ -124,6 +130,11 @@ def newest(history: History, setup: Setup) -> Candidate | str:
 def mined_and_judged(kind: str, tmp_path: Path, *options: str) -> None:
     """A row from the history, whose own patch resolves it, and that is not resolved without."""
     history_of(tmp_path / "repo", *PROJECTS[kind])
+    rows_of(kind, tmp_path, *options)
+
+
+def rows_of(kind: str, tmp_path: Path, *options: str) -> None:
+    """The same of a history that is there."""
     rows = tmp_path / "rows.jsonl"
     mine = ["mine", str(tmp_path / "repo"), "--out", str(rows), "--runs", "1", "--debian", "bookworm", *options]
     assert main(mine) == 0
@@ -143,6 +154,55 @@ def mined_and_judged(kind: str, tmp_path: Path, *options: str) -> None:
 def test_a_project_is_known_by_its_files(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mined_and_judged(kind, tmp_path)
     assert f"tests of {kind}" in capsys.readouterr().err
+
+
+def hash_of(*files: tuple[str, bytes]) -> str:
+    """As go.sum names files: a hash of their hashes and names."""
+    lines = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files)
+    return "h1:" + base64.b64encode(hashlib.sha256(lines.encode()).digest()).decode()
+
+
+@pytest.mark.languages
+def test_modules_that_go_sum_names_are_there_without_a_network(tmp_path: Path) -> None:
+    module = ("go.mod", b"module own.test/dep\n")
+    source = ("own.test/dep@v1.0.0/dep.go", b"package dep\n\nfunc None() int { return 0 }\n")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(*source)
+    proxy = io.BytesIO()
+    with tarfile.open(fileobj=proxy, mode="w:gz") as tar:
+        about = {"v1.0.0.info": b'{"Version": "v1.0.0"}', "v1.0.0.mod": module[1], "v1.0.0.zip": packed.getvalue()}
+        for name, data in about.items():
+            entry = tarfile.TarInfo(f"proxy/own.test/dep/@v/{name}")
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    before, after = PROJECTS["go"]
+    required = {
+        "go.mod": before["go.mod"] + "\nrequire own.test/dep v1.0.0\n",
+        "go.sum": f"own.test/dep v1.0.0 {hash_of(source)}\nown.test/dep v1.0.0/go.mod {hash_of(module)}\n",
+    }
+    using = 'package calc\n\nimport "own.test/dep"\n\nfunc Add(a, b int) int { return a + b + dep.None() }\n'
+    history_of(tmp_path / "repo", {**before, **required}, {**after, "calc.go": using})
+    unpack = f"echo {base64.b64encode(proxy.getvalue()).decode()} | base64 -d | tar -xz -C /"
+    settings = "go env -w GOPROXY=file:///proxy 'GONOSUMDB=*'"
+    rows_of("go", tmp_path, "--setup", unpack, "--setup", settings)
+
+
+@pytest.mark.languages
+def test_packages_of_the_lock_are_there_without_a_network(tmp_path: Path) -> None:
+    before, after = PROJECTS["node"]
+    about = {"name": "calc", "scripts": {"test": "node --test"}, "dependencies": {"is-number": "7.0.0"}}
+    lock = {
+        "name": "calc", "lockfileVersion": 3, "requires": True,
+        "packages": {
+            "": {"name": "calc", "dependencies": about["dependencies"]},
+            "node_modules/is-number": {"version": "7.0.0", "integrity": IS_NUMBER, "engines": {"node": ">=0.12.0"}},
+        },
+    }  # fmt: skip
+    locked = {"package.json": json.dumps(about), "package-lock.json": json.dumps(lock)}
+    using = "const is = require('is-number');\nexports.add = (a, b) => (is(a) ? a + b : 0);\n"
+    history_of(tmp_path / "repo", {**before, **locked}, {**after, "calc.js": using})
+    rows_of("node", tmp_path)
 
 
 @pytest.mark.docker

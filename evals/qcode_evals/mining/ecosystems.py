@@ -72,6 +72,7 @@ GO = Ecosystem(
     prepare=(
         "export GOCACHE=/tmp/go-build GOTOOLCHAIN=local GOPROXY=off",
         "[[ -f vendor/modules.txt ]] || export GOFLAGS=-mod=mod",
+        "[[ -d /opt/go ]] && export GOMODCACHE=/opt/go",
     ),
     manifests=("go.mod", "go.sum"), locked=" ",
     fetch="export GOMODCACHE=/opt/go GOTOOLCHAIN=local && go mod download && chmod -R a+rwX /opt/go && "
@@ -79,10 +80,16 @@ GO = Ecosystem(
 )  # fmt: skip
 CARGO = Ecosystem(
     "cargo", "parse_log_cargo", "cargo test --offline --no-fail-fast", told_by="Cargo.toml", code=(".rs",),
-    tests=(".rs",), tools=("cargo",), prepare=("export CARGO_HOME=/tmp/cargo CARGO_TARGET_DIR=/tmp/target",),
+    tests=(".rs",), tools=("cargo",),
+    prepare=(
+        "export CARGO_HOME=/tmp/cargo CARGO_TARGET_DIR=/tmp/target",
+        "[[ -d /opt/cargo ]] && export CARGO_HOME=/opt/cargo",
+    ),
     manifests=("Cargo.toml", "Cargo.lock"), locked="source = ",
-    fetch="mkdir -p src /.cargo && touch src/lib.rs src/main.rs && "
-    "cargo vendor --locked /opt/vendor >/.cargo/config.toml && chmod -R a+rX /opt/vendor /.cargo",
+    # The second line is for the agent, whose home is empty.
+    fetch="mkdir -p src && touch src/lib.rs src/main.rs && CARGO_HOME=/opt/cargo cargo fetch --locked && "
+    "printf '#!/bin/sh\nCARGO_HOME=${CARGO_HOME:-/opt/cargo} exec /usr/bin/cargo \"$@\"\n' >/usr/local/bin/cargo && "
+    "chmod a+x /usr/local/bin/cargo && chmod -R a+rwX /opt/cargo",
 )  # fmt: skip
 OTHER = Ecosystem("an unknown kind", "", "")
 
