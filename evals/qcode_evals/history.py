@@ -13,11 +13,13 @@ _SAFE = (
     "-c", "core.attributesFile=/dev/null", "-c", "protocol.allow=never", "-c", "core.quotePath=false",
 )  # fmt: skip
 _TIMEOUT_S = 300
+_MERGED = 20
+"""Messages of merged commits that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit with one parent."""
+    """One commit, and the parent that it is compared with."""
 
     hash: str
     parent: str
@@ -52,14 +54,20 @@ class History:
         return self._git("cat-file", "blob", f"{revision}:{path}").decode("utf-8", "replace")
 
     def commits(self, most: int) -> Iterator[Commit]:
-        """The last commits of the current branch's first line, the newest first; merges are left out."""
-        listing = self._git(
-            "log", "--first-parent", "--no-merges", f"--max-count={most}", "-z", "--format=%H%n%P%n%cI%n%B"
-        )
+        """The last commits of the current branch's first line, the newest first. A merge is what it brings to that
+        line, with the messages of what was merged behind its own; one of three and more is left out."""
+        listing = self._git("log", "--first-parent", f"--max-count={most}", "-z", "--format=%H%n%P%n%cI%n%B")
         for entry in listing.decode("utf-8", "replace").split("\0"):
             parts = entry.split("\n", 3)
-            if len(parts) == 4 and len(parts[1].split()) == 1:
-                yield Commit(parts[0], parts[1], parts[2], parts[3].strip())
+            if len(parts) < 4:
+                continue
+            name, parents, date, message = parts[0], parts[1].split(), parts[2], parts[3].strip()
+            if len(parents) == 1:
+                yield Commit(name, parents[0], date, message)
+            elif len(parents) == 2:
+                merged = self._git("log", "--no-merges", f"--max-count={_MERGED}", "--format=%B", f"{name}^1..{name}^2")
+                said = merged.decode("utf-8", "replace").strip()
+                yield Commit(name, parents[0], date, f"{message}\n\n{said}".strip())
 
     def changed(self, commit: Commit) -> list[str]:
         """Paths that a commit changes, both of a renaming."""

@@ -57,6 +57,24 @@ def test_a_commit_that_changes_code_and_tests_is_a_candidate(repo: Path) -> None
     assert instance.environment.source.tree == git(repo, "rev-parse", "HEAD~1^{tree}")
 
 
+def test_a_merge_is_what_it_brings(repo: Path) -> None:
+    git(repo, "checkout", "-q", "-b", "topic")
+    commit(repo, "Double", {"pkg/more.py": "def double(a):\n    return 2 * a\n"})
+    test = "from pkg.more import double\ndef test_double(): assert double(2) == 4\n"
+    commit(repo, "Test doubling", {"tests/test_double.py": test})
+    git(repo, "checkout", "-q", "main")
+    commit(repo, "Other words", {"README.md": "words\n"})
+    git(repo, "merge", "-q", "--no-ff", "-m", "Merge topic", "topic")
+    history = History(repo)
+    newest, *_ = history.commits(9)
+    assert newest.message == "Merge topic\n\nTest doubling\n\nDouble"
+    found = candidate(history, newest, Setup("x"))
+    assert isinstance(found, Candidate)
+    assert "def double" in found.row["patch"]
+    assert "README" not in found.row["patch"]
+    assert found.row["base_commit"] == git(repo, "rev-parse", "HEAD^1")
+
+
 def test_a_tree_is_named_as_git_names_it(tmp_path: Path) -> None:
     files = {"a.b": "1", "a/x": "2", "a0": "3", "a/y/z": "é", "b": ""}
     git(tmp_path, "init", "-q")
@@ -112,6 +130,25 @@ def test_rows_that_are_there_are_kept(repo: Path, tmp_path: Path, capsys: pytest
     assert "1 tasks in" in said.out
     assert "Only words" in said.err
     assert "Add rather" not in said.err, "it is a task already"
+
+
+def test_who_gets_no_task_is_told_what_may_help(repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commit(repo, "W" * 70, {"README.md": "words\n"})
+    assert main(["mine", str(repo), "--out", str(tmp_path / "x"), "--commits", "1"]) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        f"{git(repo, 'rev-parse', 'HEAD')[:12]} {'W' * 59}…: changes no tests",
+        "1 changes no tests: --test-files names tests that do not look like tests",
+    ]
+    assert said.out.strip() == f"0 tasks in {tmp_path / 'x'}; 1 changes no tests"
+
+
+def test_without_an_engine_that_is_what_is_said(
+    repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert main(["mine", str(repo), "--out", str(tmp_path / "x")]) == 4
+    assert capsys.readouterr().err.splitlines()[-1].startswith("qcode-evals: no Docker engine answers")
 
 
 def test_nothing_of_the_repository_is_run(repo: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from qcode_evals.patches import protected
 BASES = {"bullseye": "debian-bullseye-py3.9", "bookworm": "debian-bookworm-py3.11", "trixie": "debian-trixie-py3.13"}
 """By Debian's names of its releases, the newest last."""
 
+NO_TESTS = "changes no tests"
 _SETTINGS = "conftest.py"
 _HERE = "EOF_114329324912"
 _MANIFESTS = "/opt/manifests"
@@ -73,7 +74,7 @@ def candidate(history: History, commit: Commit, setup: Setup) -> Candidate | str
     changed = history.changed(commit)
     tests = [path for path in changed if _of_tests(path, setup)]
     if not tests:
-        return "changes no tests"
+        return NO_TESTS
     if len(tests) == len(changed):
         return "changes only tests"
     after = history.paths(commit.hash)
@@ -151,7 +152,8 @@ def _chosen(
         return max(possible, key=lambda each: len(each[1].runnable))
     if unknown := next((each for each in said if isinstance(each, Unknown)), None):
         return unknown.why
-    return f"does not change both code and tests of {' or '.join(each.name for each in known_ones)}"
+    kinds = " or ".join(each.name for each in known_ones if each.name)
+    return "does not change both code and tests" + (f" of {kinds}" if kinds else "")
 
 
 def _of_tests(path: str, setup: Setup) -> bool:

@@ -22,6 +22,7 @@ from qcode_sandbox.protocol import Sandbox
 WORDS = 200
 """Characters of a reason."""
 
+DUMB = "its tests do not run"
 _START, _END = ">>>>> Start Test Output", ">>>>> End Test Output"
 _TRACED = "+ "
 _WRONG = re.compile(r"\w*error(\[\w+\])?: |cannot find |no such file|no required module|not found", re.IGNORECASE)
@@ -52,10 +53,12 @@ async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, A
     try:
         image = await images.ensure(instance)
         try:
+            after: list[Grade] = []
+            for _ in range(runs):
+                after.append(await _run(instance, image, instance.patch))
+                if why := _silent(instance, after[-1]):
+                    return why
             before = [await _run(instance, image, "") for _ in range(runs)]
-            after = [await _run(instance, image, instance.patch) for _ in range(runs)]
-            if why := next(filter(None, (_silent(instance, run) for run in after)), ""):
-                return why
             to_pass, kept = lists([grade.statuses for grade in before], [grade.statuses for grade in after])
             if not to_pass:
                 return "no test fails before it and passes after it"
@@ -75,14 +78,14 @@ def _silent(instance: Instance, run: Grade) -> str:
     spoke = run.reported or not runner_of(instance.log_parser)
     if spoke and any(status.passes for status in run.statuses.values()):
         return ""
-    return f"its tests do not run: {(_complaint(run.log) or run.reason)[-WORDS:]}"
+    return f"{DUMB}: {(_complaint(run.log) or run.reason)[-WORDS:]}"
 
 
 def _complaint(log: str) -> str:
     """The line of a test log that says what is wrong; the last one where none says it is."""
     printed = log.partition(_START)[2].partition(_END)[0] or log
-    lines = [line for line in printed.splitlines() if not line.startswith(_TRACED)]
-    return next((line.strip() for line in lines if _WRONG.search(line)), "") or cause("\n".join(lines))
+    lines = [line.strip() for line in printed.splitlines() if not line.startswith(_TRACED)]
+    return next((line for line in lines if _WRONG.search(line) and line[-1] != ":"), "") or cause("\n".join(lines))
 
 
 async def _run(instance: Instance, image: str, patch: str) -> Grade:

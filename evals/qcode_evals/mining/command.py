@@ -1,8 +1,8 @@
 """`qcode-evals mine`: tasks of SWE-bench's form from a repository's own history.
 
-A commit that changes code and tests becomes a task if, in containers, some of its tests fail before and pass after it,
-run after run; tests that do not go the same way each time are left out of its lists. How they are run is told by the
-files of each commit (go.mod, Cargo.toml, package.json, Python's tests), or by --test-command.
+A commit (or a merge) that changes code and tests becomes a task if, in containers, some of its tests fail before and
+pass after it, run after run; tests that do not go the same way each time are left out of its lists. How they are run is
+told by the files of each commit (go.mod, Cargo.toml, package.json, Python's tests), or by --test-command.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from qcode_evals.environment import Images
 from qcode_evals.failures import cause
 from qcode_evals.history import Commit, History
 from qcode_evals.logparse import PARSERS
-from qcode_evals.mining.candidates import Candidate, Setup, candidate, named
-from qcode_evals.mining.checking import WORDS, checked
+from qcode_evals.mining.candidates import NO_TESTS, Candidate, Setup, candidate, named
+from qcode_evals.mining.checking import DUMB, WORDS, checked
 from qcode_evals.mining.ecosystems import RUNNERS
 from qcode_evals.parsers.javascript import NAMES_FAILURES
 from qcode_evals.rows import ids_of, new_rows
@@ -33,6 +33,23 @@ from qcode_sandbox.errors import SandboxUnavailable
 
 _PYTHONS = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}
 _PREFIX = "parse_log_"
+_HINTS = {
+    DUMB: "what they need is said by --package, --debian-package, --setup and --install",
+    NO_TESTS: "--test-files names tests that do not look like tests",
+}
+"""For who got no task."""
+
+_EXAMPLES = """\
+examples:
+  qcode-evals mine . --out rows.jsonl --commits 50
+  qcode-evals mine . --out rows.jsonl --package hypothesis \\
+    --install 'python -m pip install --no-build-isolation --no-deps -e .'
+  qcode-evals mine . --out rows.jsonl --debian-package ruby --debian-package ruby-test-unit \\
+    --test-command 'ruby {files} --verbose=verbose' --log-parser ruby_unit
+
+exit codes: 0 there is a task · 1 there is none · 2 wrong usage, or what the tests need cannot be installed ·
+            4 no container can be started · 130 interrupted: what is written stays, --resume goes on
+"""
 
 
 class Miner:
@@ -40,15 +57,19 @@ class Miner:
 
     def __init__(self, history: History, setup: Setup, images: Images) -> None:
         self._history, self._setup, self._images = history, setup, images
-        self._begun = False
+        self._engine = self._begun = False
         self._told = ""
 
     async def task(self, commit: Commit) -> dict[str, Any] | str:
-        """The finished row, or why there is none. Raises: ConfigError if what all tasks need cannot be installed."""
+        """The finished row, or why there is none. Raises: ConfigError if what all tasks need cannot be installed,
+        SandboxError if no container can be started."""
         found = await asyncio.to_thread(candidate, self._history, commit, self._setup)
         if isinstance(found, str):
             return found
         self._tell(found)
+        if not self._engine:
+            await self._images.ready()
+            self._engine = True
         if not self._begun and not found.fetches:
             await self._require(found.row)
         return await checked(found.row, self._images, self._setup.runs)
@@ -58,7 +79,8 @@ class Miner:
         by = f" ({found.ecosystem.told_by})" if found.ecosystem.told_by and not self._setup.runner else ""
         command = " ".join(found.ecosystem.command.replace("{options}", self._setup.options).split())
         base = found.row["environment"]["base"].split("-")[1]
-        said = f"tests of {found.ecosystem.name}{by} on Debian {base}: {command}"
+        kind = f" of {found.ecosystem.name}{by}" if found.ecosystem.name else ""
+        said = f"tests{kind} on Debian {base}: {command}"
         if said != self._told:
             self._told = said
             print(visible(said), file=sys.stderr, flush=True)
@@ -78,7 +100,10 @@ class Miner:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    top = argparse.ArgumentParser(prog="qcode-evals mine", description=(__doc__ or "").split("\n\n")[1])
+    top = argparse.ArgumentParser(
+        prog="qcode-evals mine", description=(__doc__ or "").split("\n\n")[1], epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     top.add_argument("repo", type=Path, metavar="REPO", help="a git repository")
     top.add_argument("--out", type=Path, required=True, metavar="FILE", help="rows, one JSON object a line")
     top.add_argument("--commits", type=positive, default=200, metavar="N", help="look at the last N (default: 200)")
@@ -175,10 +200,18 @@ async def _mine(args: argparse.Namespace) -> int:
                 found += 1
                 add(row)
                 said = f"a task with {len(json.loads(row['FAIL_TO_PASS']))} tests to pass"
-            subject = (commit.message.splitlines() or [""])[0][:60]
+            subject = _shortened((commit.message.splitlines() or [""])[0])
             print(visible(f"{commit.hash[:12]} {subject}: {' '.join(said.split())}"), file=sys.stderr, flush=True)
+    for reason, options in _HINTS.items():
+        if dropped[reason] and not found:
+            print(f"{dropped[reason]} {reason}: {options}", file=sys.stderr)
     print(visible(f"{found} tasks in {args.out}" + "".join(f"; {count} {why}" for why, count in dropped.most_common())))
     return 0 if found else 1
+
+
+def _shortened(text: str, most: int = 60) -> str:
+    """A line's beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _left(commits: Sequence[Commit], known: Sequence[str], name: str) -> list[Commit]:

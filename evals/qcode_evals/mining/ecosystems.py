@@ -91,7 +91,7 @@ CARGO = Ecosystem(
     "printf '#!/bin/sh\nCARGO_HOME=${CARGO_HOME:-/opt/cargo} exec /usr/bin/cargo \"$@\"\n' >/usr/local/bin/cargo && "
     "chmod a+x /usr/local/bin/cargo && chmod -R a+rwX /opt/cargo",
 )  # fmt: skip
-OTHER = Ecosystem("an unknown kind", "", "")
+OTHER = Ecosystem("", "", "")
 
 
 _OF_PACKAGE_JSON = Ecosystem(
