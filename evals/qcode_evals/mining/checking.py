@@ -49,7 +49,7 @@ async def checked(row: dict[str, Any], images: Images, runs: int) -> dict[str, A
     try:
         instance = Instance.model_validate(row)
     except ValidationError as error:
-        return f"cannot be a row: {error.errors()[0]['msg']}"
+        return f"cannot be a row: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
     try:
         image = await images.ensure(instance)
         try:

@@ -44,8 +44,8 @@ examples:
   qcode-evals mine . --out rows.jsonl --commits 50
   qcode-evals mine . --out rows.jsonl --package hypothesis \\
     --install 'python -m pip install --no-build-isolation --no-deps -e .'
-  qcode-evals mine . --out rows.jsonl --debian-package ruby --debian-package ruby-test-unit \\
-    --test-command 'ruby {files} --verbose=verbose' --log-parser ruby_unit
+  qcode-evals mine . --out rows.jsonl --debian-package phpunit --debian-package php-cli \\
+    --test-command 'phpunit --testdox --do-not-cache-result tests' --log-parser phpunit
 
 exit codes: 0 there is a task · 1 there is none · 2 wrong usage, or what the tests need cannot be installed ·
             4 no container can be started · 130 interrupted: what is written stays, --resume goes on
