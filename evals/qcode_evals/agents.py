@@ -88,6 +88,11 @@ class Agent(Protocol):
         """Over the server of its model."""
         ...
 
+    @property
+    def pace(self) -> str:
+        """How many requests its model's server took at a time, in words; "" where that was given, or there is none."""
+        ...
+
     async def ready(self) -> None:
         """Know what it works with: `model` and `settings` are certain after it. Raises: BackendError."""
         ...
@@ -110,6 +115,7 @@ class Gold:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
     watch: Watch = UNWATCHED
+    pace: str = ""
 
     async def ready(self) -> None:
         """Nothing to find out."""
@@ -136,6 +142,7 @@ class Empty:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
     watch: Watch = UNWATCHED
+    pace: str = ""
 
     async def ready(self) -> None:
         """Nothing to find out."""

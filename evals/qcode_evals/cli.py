@@ -110,7 +110,8 @@ def parser() -> argparse.ArgumentParser:
         "--requests",
         type=positive,
         metavar="N",
-        help="requests that are with it at a time (default: --workers times --attempts)",
+        help="requests that are with it at a time (default: --workers times --attempts; of a server at most these, as "
+        "many as it is found to take well)",
     )
     model.add_argument(
         "--wait-for-server", type=positive, default=int(PATIENCE_S), metavar="S",
@@ -215,9 +216,13 @@ async def _main(args: argparse.Namespace) -> int:
     _announce(args, instances, controls)
     progress = progress_for(len(instances) * args.repeat, verbose=args.verbose)
     requests = args.requests or args.workers * args.attempts
+    # A node of a cluster makes one attempt at a time, and knows nothing of the others.
+    tuned = args.requests is None and args.executor == "local"
     if args.attempts > 1 and args.agent != "qcode":
         raise ConfigError("--attempts chooses between attempts of --agent qcode; --repeat repeats any agent")
-    plan = Plan(args.agent, _options(args, requests), requests, args.attempts, disk_floor_gb=args.disk_floor)
+    plan = Plan(
+        args.agent, _options(args, requests), requests, args.attempts, disk_floor_gb=args.disk_floor, tuned=tuned
+    )
     agent = plan.agent()
     until = asyncio.timeout(args.stop_after)
     try:
@@ -245,6 +250,8 @@ async def _main(args: argparse.Namespace) -> int:
         _notice(f"qcode-evals: {args.stop_after} s are over; what is finished is in {args.out}, --resume continues")
         return STOPPED
     finally:
+        if agent.pace:
+            _notice(agent.pace)
         await agent.aclose()
     return _summary(args, instances, attempts, controls)
 

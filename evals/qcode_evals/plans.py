@@ -25,6 +25,8 @@ class Plan:
     """Containers of images, or namespaces of the machine for rows that need none."""
     disk_floor_gb: float = FLOOR_GB
     """Below it no image is built, and those of earlier tasks are removed."""
+    tuned: bool = False
+    """`requests` are the most that a server may be found to take well."""
 
     async def environments(
         self, on_build: "OnBuild | None" = None, on_note: Callable[[str], None] | None = None
@@ -52,7 +54,7 @@ class Plan:
             case "qcode":
                 from qcode_evals.product import product
 
-                return product(self.options, requests=self.requests, attempts=self.attempts)
+                return product(self.options, requests=self.requests, attempts=self.attempts, tuned=self.tuned)
             case name:
                 import os
 
@@ -72,5 +74,6 @@ class Plan:
                         max_turns=options.max_turns, max_tokens=options.max_tokens, max_seconds=options.max_seconds
                     ),
                     requests=self.requests,
+                    tuned=self.tuned,
                     on_line=options.notice,
                 )

@@ -13,12 +13,14 @@ from qcode.app.best_of import best_of
 from qcode.app.model_choice import SCRIPTED, Model, choose_model
 from qcode.app.options import RunOptions
 from qcode.app.solve import Outcome, Solve
+from qcode.backends.retry import RetryPolicy
+from qcode.deltas import Retrying
 from qcode.errors import BackendError
-from qcode.events import AssistantDone, Event, Reason, Retrying, ToolFinished
+from qcode.events import AssistantDone, Event, Reason, ToolFinished
 from qcode.models.store import resolve
 from qcode_evals.agents import OpenBox, Place, Prediction
 from qcode_evals.dataset import Instance
-from qcode_evals.inflight import Limited
+from qcode_evals.inflight import NEVER, InFlight, Limited, in_flight
 from qcode_evals.looking import look_at
 from qcode_evals.presence import UNWATCHED, Watch
 from qcode_sandbox.errors import SandboxError
@@ -61,6 +63,7 @@ class Product:
     file: str = ""
     """Name and size of the model's file, which hold its quantisation; "" where a server has it."""
     watch: Watch = UNWATCHED
+    room: InFlight | None = None
     limits: Limits = field(init=False)
     name: str = "qcode"
     grades_empty: bool = False
@@ -74,6 +77,11 @@ class Product:
     def model(self) -> str:
         """The backend's name for the model."""
         return self.chosen.backend.info.model
+
+    @property
+    def pace(self) -> str:
+        """How many requests the server took at a time, "" where that was given."""
+        return self.room.found if self.room is not None else ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -166,17 +174,25 @@ def _prediction(outcome: Outcome, spent: _Spent) -> Prediction:
     )
 
 
-def product(options: RunOptions, *, requests: int, attempts: int = 1) -> Product:
-    """Start the model that the options ask for; at most `requests` of all attempts are with it at a time.
+def product(options: RunOptions, *, requests: int, attempts: int = 1, tuned: bool = False) -> Product:
+    """Start the model that the options ask for; at most `requests` of all attempts are with it at a time. If it is a
+    server's, they may be `tuned` to it.
 
     Raises: ConfigError, ModelFileError.
     """
-    chosen = choose_model(options)
-    watch = Watch(look_at(chosen.backend, os.environ.get("QCODE_API_KEY")))
-    limited = replace(chosen, backend=Limited(chosen.backend, requests, watch))
-    info = chosen.backend.info
+    chosen = choose_model(replace(options, retry=NEVER))
+    backend, info, key = chosen.backend, chosen.backend.info, os.environ.get("QCODE_API_KEY")
+    watch = Watch(look_at(backend, key))
+    served, restarted = "base_url" in info.details, "server" in info.details
+    if tuned and served:
+        # A server of qcode's own has no key, and its address is known when it is ready.
+        room = in_flight(requests, base_url=lambda: backend.info.details["base_url"], key=None if restarted else key)
+    else:
+        room = InFlight(requests)
+    retry = options.retry or RetryPolicy() if served and not restarted else NEVER
+    limited = replace(chosen, backend=Limited(backend, room, watch, retry=retry))
     file = _file(info.model if options.model is None else options.model) if info.engine == "llama.cpp" else ""
-    return Product(limited, options, attempts, file, watch)
+    return Product(limited, options, attempts, file, watch, room)
 
 
 def _note(solve: Solve, event: AttemptEvent) -> None:

@@ -19,6 +19,7 @@ from qcode_evals.command.endpoint import Endpoint, Model
 from qcode_evals.command.installing import agent_tag, installed
 from qcode_evals.command.tally import Tally
 from qcode_evals.dataset import Instance
+from qcode_evals.inflight import InFlight, in_flight
 from qcode_evals.looking import look_over_http
 from qcode_evals.presence import Watch
 from qcode_sandbox.protocol import ExecResult, Sandbox
@@ -70,6 +71,11 @@ class CommandAgent:
         """Over the server that the endpoint asks."""
         return self.served.watch
 
+    @property
+    def pace(self) -> str:
+        """How many requests the server took at a time, "" where that was given."""
+        return self.served.room.found
+
     async def ready(self) -> None:
         """The server was asked when this was made."""
 
@@ -99,6 +105,7 @@ class CommandAgent:
     async def aclose(self) -> None:
         """Close the connections to the model."""
         await self.watch.aclose()
+        await self.served.room.aclose()
         await self.served.client.aclose()
 
     async def _install(self) -> None:
@@ -169,7 +176,7 @@ class CommandAgent:
 
 def command_agent(
     definition: Definition, *, base_url: str | None, model: str | None, key: str | None, sampling: dict[str, Any],
-    limits: Limits, requests: int, on_line: Callable[[str], None],
+    limits: Limits, requests: int, on_line: Callable[[str], None], tuned: bool = False,
 ) -> CommandAgent:  # fmt: skip
     """The agent, with the server's first model unless one is named. Raises: ConfigError, Unavailable."""
     import httpx
@@ -191,5 +198,6 @@ def command_agent(
     client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(7200.0, connect=10.0))
     name = model or names[0]
     watch = Watch(look_over_http(url, lambda: name, key))
-    served = Model(client, url, name, sampling, asyncio.Semaphore(requests), watch)
+    room = in_flight(requests, base_url=lambda: url, key=key) if tuned else InFlight(requests)
+    served = Model(client, url, name, sampling, room, watch)
     return CommandAgent(definition, served, limits, on_line)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 
 from qcode_evals.command.tally import Tally
+from qcode_evals.inflight import InFlight, Place
 from qcode_evals.presence import UNWATCHED, Watch
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Model:
     base_url: str
     name: str
     sampling: dict[str, Any] = field(default_factory=dict)
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(64))
+    room: InFlight = field(default_factory=lambda: InFlight(64))
     watch: Watch = UNWATCHED
 
 
@@ -113,17 +114,16 @@ class _Answer:
         elif not self.tally.admits():
             await self._say(400, _error(f"the attempt's limit is met: {self.tally.limit}"))
         else:
-            async with self.model.room:
-                await self._ask(path, body)
+            async with self.model.room.one() as place:
+                await self._ask(path, body, place)
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> None:
+    async def _ask(self, path: str, body: dict[str, Any], place: Place) -> None:
         import httpx
 
         sent = body | self.model.sampling | {"model": self.model.name}
         wants_usage = isinstance(options := body.get("stream_options"), dict) and bool(options.get("include_usage"))
         if body.get("stream") is True:
             sent["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        began = time.monotonic()
         try:
             async with self.model.client.stream("POST", f"{self.model.base_url}/{path}", json=sent) as response:
                 status = response.status_code
@@ -131,10 +131,12 @@ class _Answer:
                 self.tally.broken = f"the model's server answered {status}" if status >= 500 else ""
                 if status >= 500:
                     self.model.watch.doubt()
+                if status in {429, 503}:
+                    place.refused(_seconds(response.headers.get("retry-after", "")))
                 if status == 200 and body.get("stream") is True:
-                    await self._stream(response, body, began, wants_usage=wants_usage)
+                    await self._stream(response, body, place, wants_usage=wants_usage)
                 else:
-                    await self._whole(response, body, began)
+                    await self._whole(response, body, place)
         except httpx.HTTPError as error:
             self.tally.failure = f"the model's server cannot be asked: {error or type(error).__name__}"
             self.tally.broken = self.tally.failure
@@ -144,16 +146,16 @@ class _Answer:
             else:
                 self.writer.transport.abort()
 
-    async def _whole(self, response: "httpx.Response", asked: dict[str, Any], began: float) -> None:
+    async def _whole(self, response: "httpx.Response", asked: dict[str, Any], place: Place) -> None:
         data = await response.aread()
         if response.status_code == 200:
-            answer, seconds = _json(data), time.monotonic() - began
-            self.tally.add(asked, _said(answer), answer.get("usage"), first_s=0.0, seconds=seconds)
+            answer, seconds = _json(data), time.monotonic() - place.begun
+            place.answered(self.tally.add(asked, _said(answer), answer.get("usage"), first_s=0.0, seconds=seconds))
         kept = [(name, value) for name in _KEPT_HEADERS if (value := response.headers.get(name))]
         await self._send(response.status_code, [*kept, ("content-length", str(len(data)))], data)
 
     async def _stream(
-        self, response: "httpx.Response", asked: dict[str, Any], began: float, *, wants_usage: bool
+        self, response: "httpx.Response", asked: dict[str, Any], place: Place, *, wants_usage: bool
     ) -> None:
         """Hand on each event as it comes, but not the one that only the counting asked for."""
         head = h11.Response(
@@ -172,14 +174,14 @@ class _Answer:
                         if not chunk.get("choices") and not wants_usage:
                             continue
                     if text := _text(chunk):
-                        first_s = first_s or time.monotonic() - began
+                        first_s = first_s or time.monotonic() - place.begun
                         pieces.append(text)
                 self._write(h11.Data(f"{line}\n".encode()))
                 await self.writer.drain()
         finally:
             # Also when the agent hangs up: what was written so far was written for it.
-            seconds = time.monotonic() - began
-            self.tally.add(asked, "".join(pieces), told, first_s=first_s, seconds=seconds)
+            seconds = time.monotonic() - place.begun
+            place.answered(self.tally.add(asked, "".join(pieces), told, first_s=first_s, seconds=seconds))
         self._write(h11.EndOfMessage())
         await self.writer.drain()
 
@@ -199,6 +201,10 @@ class _Answer:
 
 def _error(words: str) -> dict[str, Any]:
     return {"error": {"message": f"qcode: {words}", "type": "invalid_request_error"}}
+
+
+def _seconds(retry_after: str) -> float | None:
+    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
 
 
 def _json(text: str | bytes) -> dict[str, Any]:

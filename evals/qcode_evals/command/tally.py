@@ -41,8 +41,8 @@ class Tally:
         self._begun += 1
         return True
 
-    def add(self, asked: dict[str, Any], answer: str, told: Any, *, first_s: float, seconds: float) -> None:
-        """One answer: what was asked, the text that came, the server's word on its usage."""
+    def add(self, asked: dict[str, Any], answer: str, told: Any, *, first_s: float, seconds: float) -> Usage:
+        """One answer: what was asked, the text that came, the server's word on its usage, which is given back."""
         usage = usage_of(told)
         self.usage += usage
         self.prefill_s += min(first_s, seconds)
@@ -55,6 +55,7 @@ class Tally:
             }  # fmt: skip
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+        return usage
 
     def _new(self, messages: Any) -> tuple[int, list[Any]]:
         """How many messages stand as in the request before, and those after them: a log of whole requests would grow

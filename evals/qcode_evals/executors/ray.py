@@ -138,8 +138,9 @@ class RayExecutor:
                 if not ahead:
                     return
                 done, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
-                if away in done:
-                    away = await away
+                if away is not None and away.done():
+                    await away
+                    away = None
                 for future in done & running.keys():
                     del running[future]
                     made = _result(ray, future)
