@@ -132,25 +132,17 @@ bench-serving: setup vllm-env $(VENV)/dev.stamp
 
 # qcode beside other agents, the best of eight attempts, and the tool sets, on the QuixBugs rows. Hours: each goes on where it was
 # stopped, by SECONDS_AT_MOST=3600 or otherwise, and prints its table each time. URL=http://HOST:PORT/v1 MODEL=NAME takes a server
-# that is there; else a vLLM is started (for eval-toolsets, which needs none, the model is loaded in the process).
+# that is there; else a vLLM is started, whose top-p needs no sort of all tokens (benchmarks/vllm_plugin).
 SIDE = $(PY) -P benchmarks/side_by_side.py $(@:eval-%=%) --dataset $(EVALDATA)/quixbugs.jsonl --out $(OUT) \
   $(if $(SECONDS_AT_MOST),--seconds $(SECONDS_AT_MOST))
-eval-agents eval-best-of: setup $(VENV)/dev.stamp $(if $(URL),,vllm-env)
+eval-agents eval-best-of eval-toolsets: setup $(VENV)/dev.stamp $(if $(URL),,vllm-env)
 ifdef URL
 	$(SIDE) --base-url $(URL) $(if $(MODEL),--model $(MODEL))
 else
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
 	test -f $(OUT)/checkpoint/model.safetensors || $(OUT)/vllm-env/bin/python -P benchmarks/checkpoint.py "$$($(VENV)/bin/qcode models path qwen2.5-coder-1.5b)" $(OUT)/checkpoint
-	$(BENCH_VLLM)
+	PYTHONPATH=$(CURDIR)/benchmarks/vllm_plugin $(BENCH_VLLM)
 	$(SIDE) $(BENCH_URL); code=$$?; $(VENV)/bin/qcode serve stop --force; exit $$code
-endif
-
-eval-toolsets: setup $(VENV)/dev.stamp
-ifdef URL
-	$(SIDE) --base-url $(URL) $(if $(MODEL),--model $(MODEL))
-else
-	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
-	$(SIDE) --model qwen2.5-coder-1.5b --workers 4
 endif
 
 bench-codec: vllm-env $(VENV)/dev.stamp
