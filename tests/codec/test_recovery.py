@@ -332,7 +332,7 @@ MISFORMED = {
     "bare unknown function": f"<function=who>\n{PARAMETER}</function>",
     "broken JSON": '<tool_call>\n{"name": "bash", "arguments": {"command": ls}}\n</tool_call>',
     "JSON that is no call": '<tool_call>\n{"command": "ls"}\n</tool_call>',
-    "name behind the tag": f"I look.\n<function>bash</function>\n<parameter>command</parameter>\n<value>ls</value>\n",
+    "name behind the tag": "I look.\n<function>bash</function>\n<parameter>command</parameter>\n<value>ls</value>\n",
     "name as in the list of tools": "<function>\n<name>bash</name>\n<parameter>ls</parameter>\n</function>",
     "in a fence at the end": f"I run it.\n```xml\n{CALL}\n```\n",
     "in a fence that stays open": f"I run it.\n```xml\n{CALL}",
