@@ -117,8 +117,9 @@ bench-prechecks: setup $(VENV)/dev.stamp
 
 # The 1.5B model on a real vLLM that qcode serves: the example, with the server's parser of calls and without, and qcode's
 # share of the server's speed.
+WINDOW = 16384
 BENCH_VLLM = QCODE_VLLM_PYTHON=$(CURDIR)/build/vllm-env/bin/python $(VENV)/bin/qcode serve qwen2.5-coder-1.5b --engine vllm \
-  --weights $(OUT)/checkpoint --port 8123 --context 16384 --flag tool-call-parser=qwen3_coder
+  --weights $(OUT)/checkpoint --port 8123 --context $(WINDOW) --flag tool-call-parser=qwen3_coder
 BENCH_URL = --base-url http://127.0.0.1:8123/v1 --model qwen2.5-coder-1.5b
 bench-serving: setup vllm-env $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
@@ -135,6 +136,8 @@ bench-serving: setup vllm-env $(VENV)/dev.stamp
 # that is there; else a vLLM is started, whose top-p needs no sort of all tokens (benchmarks/vllm_plugin).
 SIDE = $(PY) -P benchmarks/side_by_side.py $(@:eval-%=%) --dataset $(EVALDATA)/quixbugs.jsonl --out $(OUT) \
   $(if $(SECONDS_AT_MOST),--seconds $(SECONDS_AT_MOST))
+# Qwen Code's prompt and answer do not fit into less.
+eval-agents eval-best-of eval-toolsets: WINDOW = 32768
 eval-agents eval-best-of eval-toolsets: setup $(VENV)/dev.stamp $(if $(URL),,vllm-env)
 ifdef URL
 	$(SIDE) --base-url $(URL) $(if $(MODEL),--model $(MODEL))
