@@ -10,7 +10,8 @@ from qcode.messages import Frozen
 
 
 class AttemptEnded(Frozen):
-    """One of several attempts at a task is over; attempts count from 0, and each has a session of its own."""
+    """One of several attempts at a task is over; attempts count from 0, and each has a session of its own. `patch` is
+    its change, so that one which is not chosen is not lost."""
 
     event: Literal["attempt_ended"] = "attempt_ended"
     attempt: int
@@ -20,6 +21,7 @@ class AttemptEnded(Frozen):
     seconds: float
     session: str
     error: str | None = None
+    patch: str = ""
 
 
 class AttemptJudged(Frozen):

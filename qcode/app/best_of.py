@@ -146,6 +146,7 @@ class BestOf:
                         seconds=outcome.seconds,
                         session=str(outcome.session),
                         error=str(outcome.error) if outcome.error is not None else None,
+                        patch=outcome.patch,
                     )
                 )
 
