@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 EVALDATA ?= ../shared/evaldata
 OUT ?= build
 
-.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals soak-evals bench-agents bench-ray bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui bench-peers clean
+.PHONY: run test test-attacks test-attacks-sandbox test-attacks-crash test-attacks-policy test-attacks-kills test-mcp soak test-serving lint format bench fuzz eval-gold eval-quixbugs eval-controls eval-languages eval-agents eval-best-of eval-toolsets eval-kills grade-official bench-evals soak-evals bench-agents bench-ray bench-choosing bench-sessions bench-scale setup mcp-servers vllm-env diff-vllm bench-codec bench-serving bench-prechecks screenshots bench-tui bench-peers clean
 .DELETE_ON_ERROR:
 
 run: setup $(VENV)/run.stamp
@@ -91,6 +91,11 @@ bench-sessions: setup $(VENV)/dev.stamp
 bench-ray: setup $(VENV)/dev.stamp
 	$(PY) -m pip install -q -e '.[ray]'
 	$(PY) -P benchmarks/cluster.py --dataset $(EVALDATA)/quixbugs.jsonl
+	$(PY) benchmarks/cluster_requests.py
+
+# The best of several attempts chosen once more from a run that make eval-best-of made.
+bench-choosing: setup $(VENV)/dev.stamp
+	$(PY) -P benchmarks/choosing.py --dataset $(EVALDATA)/quixbugs.jsonl --run $(or $(RUN),$(OUT)/best-of-8)
 
 # 20,000 attempts take hours: make bench-scale COUNT=20000 SLOTS=32
 bench-scale: setup $(VENV)/dev.stamp

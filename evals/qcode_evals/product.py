@@ -20,11 +20,13 @@ from qcode.events import AssistantDone, Event, Reason, ToolFinished
 from qcode.models.store import resolve
 from qcode_evals.agents import OpenBox, Place, Prediction
 from qcode_evals.dataset import Instance
-from qcode_evals.inflight import NEVER, InFlight, Limited, in_flight
+from qcode_evals.inflight import NEVER, InFlight, Limited, Places, in_flight
 from qcode_evals.looking import look_at
 from qcode_evals.presence import UNWATCHED, Watch
 from qcode_sandbox.errors import SandboxError
 from qcode_tools.toolsets import build_toolset
+
+_NOTES = "attempts.jsonl"
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Product:
     file: str = ""
     """Name and size of the model's file, which hold its quantisation; "" where a server has it."""
     watch: Watch = UNWATCHED
-    room: InFlight | None = None
+    places: Places | None = None
     limits: Limits = field(init=False)
     name: str = "qcode"
     grades_empty: bool = False
@@ -77,11 +79,6 @@ class Product:
     def model(self) -> str:
         """The backend's name for the model."""
         return self.chosen.backend.info.model
-
-    @property
-    def pace(self) -> str:
-        """How many requests the server took at a time, "" where that was given."""
-        return self.room.found if self.room is not None else ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -137,6 +134,9 @@ class Product:
                     spent.add(event)
             outcome = solve.outcome
         else:
+            if solve.session_dir is not None:
+                # Of an attempt that was broken off, and is made again.
+                (solve.session_dir / _NOTES).unlink(missing_ok=True)
             several = best_of(solve, self.attempts, verify=None, watch=lambda _, event: spent.add(event))
             async with aclosing(several.events()) as told:
                 async for said in told:
@@ -174,9 +174,11 @@ def _prediction(outcome: Outcome, spent: _Spent) -> Prediction:
     )
 
 
-def product(options: RunOptions, *, requests: int, attempts: int = 1, tuned: bool = False) -> Product:
+def product(
+    options: RunOptions, *, requests: int, attempts: int = 1, tuned: bool = False, places: Places | None = None
+) -> Product:
     """Start the model that the options ask for; at most `requests` of all attempts are with it at a time. If it is a
-    server's, they may be `tuned` to it.
+    server's, they may be `tuned` to it, or have `places` that others have too.
 
     Raises: ConfigError, ModelFileError.
     """
@@ -184,22 +186,21 @@ def product(options: RunOptions, *, requests: int, attempts: int = 1, tuned: boo
     backend, info, key = chosen.backend, chosen.backend.info, os.environ.get("QCODE_API_KEY")
     watch = Watch(look_at(backend, key))
     served, restarted = "base_url" in info.details, "server" in info.details
-    if tuned and served:
+    if places is None or not served:
         # A server of qcode's own has no key, and its address is known when it is ready.
-        room = in_flight(requests, base_url=lambda: backend.info.details["base_url"], key=None if restarted else key)
-    else:
-        room = InFlight(requests)
+        url, known = (lambda: backend.info.details["base_url"]), None if restarted else key
+        places = in_flight(requests, base_url=url, key=known) if tuned and served else InFlight(requests)
     retry = options.retry or RetryPolicy() if served and not restarted else NEVER
-    limited = replace(chosen, backend=Limited(backend, room, watch, retry=retry))
+    limited = replace(chosen, backend=Limited(backend, places, watch, retry=retry))
     file = _file(info.model if options.model is None else options.model) if info.engine == "llama.cpp" else ""
-    return Product(limited, options, attempts, file, watch, room)
+    return Product(limited, options, attempts, file, watch, places)
 
 
 def _note(solve: Solve, event: AttemptEvent) -> None:
     """Keep what was told of the attempts beside their sessions."""
     if solve.session_dir is not None:
         solve.session_dir.mkdir(parents=True, exist_ok=True)
-        with (solve.session_dir / "attempts.jsonl").open("a", encoding="utf-8") as file:
+        with (solve.session_dir / _NOTES).open("a", encoding="utf-8") as file:
             file.write(event.model_dump_json() + "\n")
 
 

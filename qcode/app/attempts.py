@@ -26,7 +26,8 @@ class AttemptEnded(Frozen):
 
 class AttemptJudged(Frozen):
     """What tests say of the change that the attempts in `agreeing` came to: whether the given command passes, how many
-    of the repository's tests it breaks, and how many tests of other attempts pass, of how many."""
+    of the repository's tests it breaks, how many examples of the task come out right, of how many, how many tests of
+    other attempts pass, of how many, and how many attempts, on average, give its answers to calls like the examples."""
 
     event: Literal["attempt_judged"] = "attempt_judged"
     attempt: int
@@ -34,7 +35,9 @@ class AttemptJudged(Frozen):
     applies: bool
     verified: bool | None
     broken: int
+    examples: tuple[int, int] = (0, 0)
     reproduced: tuple[int, int]
+    alike: float = 0.0
     changed_lines: int
 
 

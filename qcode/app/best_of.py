@@ -1,18 +1,19 @@
 """Several attempts at one task at once, and the best of them, chosen by tests.
 
-In this order: the user's command; the repository's tests that passed before; tests that attempts wrote, run against the
-other attempts, which count if they fail without any change and pass with their author's; how many attempts came to the
-same change; whether the attempt ended by itself; the smaller change. Each attempt has a sandbox, each judging too.
+In this order: the user's command; the repository's tests that passed before; the examples of the task; tests that
+attempts wrote, run against the others, which count if they fail without any change and pass with their author's; how
+many attempts give the same answers to calls like the examples, and how many came to the same change; whether the
+attempt ended by itself; the smaller change. Each attempt has a sandbox, each judging too.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from qcode.app.attempts import AttemptChosen, AttemptEnded, AttemptEvent, AttemptJudged
-from qcode.app.judging import Examination, TestResults
+from qcode.app.attempts import AttemptChosen, AttemptEnded, AttemptEvent
+from qcode.app.candidates import Candidate, grouped, weighed
+from qcode.app.judging import Examination, Examples, TestResults
 from qcode.app.patchtext import new_tests, normalised, size
 from qcode.app.pool import Pool
 from qcode.app.solve import Outcome, Solve
@@ -22,6 +23,7 @@ from qcode.errors import QcodeError
 from qcode.events import Event, Reason
 from qcode.messages import Usage
 from qcode_sandbox.errors import SandboxError, SandboxFileError
+from qcode_sandbox.protocol import Sandbox
 from qcode_tools.toolsets import build_toolset
 
 TEST_SECONDS = 600.0
@@ -40,43 +42,6 @@ class NotVerified(QcodeError):
 
 def _unwatched(attempt: int, event: Event) -> None:
     del attempt, event
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Attempts that came to the same change, the first standing for all, and what the tests said of it."""
-
-    attempts: tuple[int, ...]
-    outcome: Outcome
-    applies: bool = True
-    verified: bool | None = None
-    broken: int = 0
-    """Tests of the repository that passed before and do not now."""
-    reproduced: tuple[int, int] = (0, 0)
-    """Of the tests that other attempts wrote: how many pass, of how many that count."""
-
-    @property
-    def rank(self) -> tuple[object, ...]:
-        """Larger is better."""
-        passed, of = self.reproduced
-        share = (passed + 1) / (of + 2)  # half where no other attempt wrote a test, so that failing one is worse
-        return (
-            bool(self.outcome.patch), self.applies, self.verified is not False, -self.broken,
-            share, len(self.attempts), self.outcome.reason is Reason.FINISHED,
-            -size(self.outcome.patch), -self.attempts[0],
-        )  # fmt: skip
-
-    def better_than(self, other: "Candidate | None") -> str:
-        """By what it was preferred to the next best, in words."""
-        if other is None:
-            return "all attempts came to the same" if len(self.attempts) > 1 else "it is the only change"
-        reasons = (
-            "the other changes nothing", "the other does not apply", "it passes the given command",
-            "it breaks fewer of the repository's tests", "it passes more of the other attempts' tests",
-            "more attempts came to it", "it ended by itself", "it is the smaller change", "it came first",
-        )  # fmt: skip
-        pairs = zip(self.rank, other.rank, reasons, strict=True)
-        return next(words for mine, others, words in pairs if mine != others)
 
 
 @dataclass
@@ -100,10 +65,10 @@ class BestOf:
         try:
             async with Pool(self.attempts[0].open_sandbox) as pool:
                 await self._all(emit, ended, pool)
-                candidates = await self._judged(_grouped(ended), emit, pool)
+                candidates = await self._judged(grouped(ended), emit, pool)
         except asyncio.CancelledError:
             if ended:
-                self._choose(_grouped(ended), ended, emit)
+                self._choose(grouped(ended), ended, emit)
                 assert self.outcome is not None
                 self.outcome = replace(self.outcome, reason=Reason.INTERRUPTED, error=asyncio.CancelledError())
             raise
@@ -174,35 +139,41 @@ class BestOf:
             for number in candidate.attempts
             for path, text in new_tests(self._patch_of(number)).items()
         } if compare else {}  # fmt: skip
-        examination = Examination(self.verify, written, TEST_SECONDS)
+        examples = Examples() if compare else None
+        examination = Examination(self.verify, written, TEST_SECONDS, examples)
         room = asyncio.Semaphore(self.at_once or len(self.attempts))
         untouched, *tried = await asyncio.gather(
-            self._examine(replace(examination, verify=None) if compare else None, "", room, pool),
+            self._untouched(replace(examination, verify=None), room, pool) if compare else _nothing(),
             *(self._examine(examination, candidate.outcome.patch, room, pool) for candidate in changing),
         )
-        good = _believed(changing, untouched, tried)
-        judged = []
-        for candidate, results in zip(changing, tried, strict=True):
-            others = [key for key in good if key[0] not in candidate.attempts]
-            known = replace(
-                candidate,
-                applies=results.applies,
-                verified=results.verified,
-                broken=len(untouched.passed - results.passed),
-                reproduced=(sum(results.reproductions.get(key, False) for key in others), len(others)),
-            )
-            judged.append(known)
-            emit(_event(known))
+        judged = weighed(changing, untouched, tried)
+        for candidate in judged:
+            emit(candidate.judged)
         return judged + [candidate for candidate in candidates if not candidate.outcome.patch]
 
+    async def _untouched(self, examination: Examination, room: asyncio.Semaphore, pool: Pool) -> TestResults:
+        """The tree as it is; its sandbox is the first to be opened, for the others wait for the examples in it."""
+        examples = examination.examples
+        assert examples is not None, "there is something to compare"
+        task = self.attempts[0].task
+        try:
+            return await self._examine(examination, "", room, pool, lambda sandbox: examples.find(task, sandbox))
+        finally:
+            examples.none()
+
     async def _examine(
-        self, examination: Examination | None, patch: str, room: asyncio.Semaphore, pool: Pool
+        self,
+        examination: Examination,
+        patch: str,
+        room: asyncio.Semaphore,
+        pool: Pool,
+        first: Callable[[Sandbox], Awaitable[None]] | None = None,
     ) -> TestResults:
         """In a fresh sandbox; one that fails says nothing against the change."""
-        if examination is None:
-            return TestResults()
         try:
             async with room, pool.take() as sandbox:
+                if first is not None:
+                    await first(sandbox)
                 return await examination.of(patch, sandbox, own_tests=len(self.attempts) > 1)
         except (SandboxError, SandboxFileError):
             return TestResults(verified=None if examination.verify is None else False)
@@ -246,37 +217,5 @@ def best_of(solve: Solve, attempts: int, *, verify: str | None, watch: Watch = _
     return BestOf(copies, verify, watch)
 
 
-def _grouped(ended: dict[int, Outcome]) -> list[Candidate]:
-    """Attempts that came to the same change together; of them, one that ended by itself stands for all."""
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for number in sorted(ended):
-        groups[normalised(ended[number].patch)].append(number)
-    found = []
-    for numbers in groups.values():
-        numbers.sort(key=lambda number: (ended[number].reason is not Reason.FINISHED, number))
-        found.append(Candidate(tuple(numbers), ended[numbers[0]]))
-    return found
-
-
-def _believed(
-    changing: Sequence[Candidate], untouched: TestResults, tried: Sequence[TestResults]
-) -> list[tuple[int, str]]:
-    """Tests that show the problem: they fail without any change, and pass with their author's."""
-    return [
-        key
-        for candidate, results in zip(changing, tried, strict=True)
-        for key, passes in results.reproductions.items()
-        if key[0] in candidate.attempts and passes and not untouched.reproductions.get(key, False)
-    ]
-
-
-def _event(candidate: Candidate) -> AttemptJudged:
-    return AttemptJudged(
-        attempt=candidate.attempts[0],
-        agreeing=candidate.attempts,
-        applies=candidate.applies,
-        verified=candidate.verified,
-        broken=candidate.broken,
-        reproduced=candidate.reproduced,
-        changed_lines=size(candidate.outcome.patch),
-    )
+async def _nothing() -> TestResults:
+    return TestResults()

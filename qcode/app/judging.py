@@ -1,13 +1,18 @@
-"""What tests say of a change, in a sandbox of its own: a given command, the repository's tests, other attempts' tests.
+"""What tests say of a change, in a sandbox of its own: a given command, the repository's tests, the examples of the
+task, other attempts' tests.
 
 Nothing here knows of tests that are held back from the agent.
 """
 
+import asyncio
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from qcode.agent.mentions import named_paths
+from qcode.agent.tryout import Stated, stated, wrong
+from qcode.app.probes import SECONDS_EACH, Answers, probes
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
 
@@ -21,6 +26,7 @@ rm -f "$log"
 exit "$code"
 """
 _APPLY_S = 120.0
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 Reproductions = Mapping[tuple[int, str], str]
 """Tests that attempts wrote: text by attempt and path."""
@@ -29,23 +35,47 @@ Reproductions = Mapping[tuple[int, str], str]
 @dataclass(frozen=True, slots=True)
 class TestResults:
     """What the tests said in one tree. `verified`: the user's command left with 0, None without one. `passed`: of the
-    repository's tests. `reproductions`: whether each passed."""
+    repository's tests. `right`: how many examples came out right, of how many. `answers`: to calls like them.
+    `reproductions`: whether each passed."""
 
     __test__ = False
 
     applies: bool = True
     verified: bool | None = None
     passed: frozenset[str] = frozenset()
+    right: tuple[int, int] = (0, 0)
+    answers: Answers = ()
     reproductions: Mapping[tuple[int, str], bool] = field(default_factory=dict)
+
+
+class Examples:
+    """The examples of a task as the untouched tree has them: a change may not say itself what is right."""
+
+    def __init__(self) -> None:
+        self._found: asyncio.Future[Stated] = asyncio.get_running_loop().create_future()
+
+    async def find(self, task: str, sandbox: Sandbox) -> None:
+        """Look for them in a sandbox with that tree. Raises: SandboxError."""
+        self._found.set_result(await stated(task, named_paths(task), sandbox))
+
+    def none(self) -> None:
+        """There are none, unless they were found."""
+        if not self._found.done():
+            self._found.set_result(Stated())
+
+    async def known(self) -> Stated:
+        """They, once they were looked for."""
+        return await asyncio.shield(self._found)
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is tried in each tree. `seconds` bound each command."""
+    """What is tried in each tree. `seconds` bound each command. Without `examples`, none are run."""
 
     verify: str | None
     reproductions: Reproductions
     seconds: float
+    examples: Examples | None = None
 
     async def of(self, patch: str, sandbox: Sandbox, *, own_tests: bool) -> TestResults:
         """Try a patch in a new sandbox; `own_tests` runs all of the repository's. Raises: SandboxError."""
@@ -56,10 +86,21 @@ class Examination:
             ran = await sandbox.exec(self.verify, timeout_s=self.seconds)
             verified = ran.exit_code == 0
         passed = await self._own_tests(sandbox) if own_tests else frozenset()
+        right, answers = await self._examples(sandbox) if self.examples is not None else ((0, 0), ())
         tried = {}
         for key, text in self.reproductions.items():
             tried[key] = await self._reproduction(key, text, sandbox)
-        return TestResults(True, verified, passed, tried)
+        return TestResults(True, verified, passed, right, answers, tried)
+
+    async def _examples(self, sandbox: Sandbox) -> tuple[tuple[int, int], Answers]:
+        assert self.examples is not None, "the caller looked"
+        known = await self.examples.known()
+        told = await known.try_out(sandbox)
+        promised = sum(one.example.expected is not None for one in told)
+        asked = await known.try_out(sandbox, probes(known.examples), seconds_each=SECONDS_EACH) if told else []
+        # Where an object lies says nothing of what it is.
+        answers = tuple(None if one.failed else _ADDRESS.sub("", one.got) for one in asked)
+        return (promised - wrong(told), promised), answers
 
     async def _applied(self, patch: str, sandbox: Sandbox) -> bool:
         data = patch.encode("utf-8", "surrogateescape")

@@ -41,11 +41,13 @@ def script(path: Path, command: str) -> Path:
     return path
 
 
-async def run(repo: Path, commands: Sequence[str], *, verify: str | None = None) -> tuple[BestOf, list[AttemptEvent]]:
+async def run(
+    repo: Path, commands: Sequence[str], *, verify: str | None = None, task: str = "add() subtracts"
+) -> tuple[BestOf, list[AttemptEvent]]:
     """One attempt for each command, each with a model of its own."""
     scripts = [script(repo.parent / f"{number}.jsonl", command) for number, command in enumerate(commands)]
     options = RunOptions(repo=repo, model=f"scripted:{scripts[0]}", sandbox="none")
-    solves = [replace(wire("add() subtracts", options), backend=ScriptedBackend(path)) for path in scripts]
+    solves = [replace(wire(task, options), backend=ScriptedBackend(path)) for path in scripts]
     work = BestOf(solves, verify)
     async with aclosing(work.events()) as events:
         return work, [event async for event in events]
@@ -103,6 +105,35 @@ async def test_agreement_decides_where_tests_do_not_and_then_the_smaller_change(
     work, _ = await run(repo, [LONG, RIGHT])
     assert work.choice is not None
     assert (work.choice.attempt, work.choice.why) == (1, "it is the smaller change")
+
+
+EXAMPLE = "`add` in calc.py is wrong\n\n>>> add(2, 2)\n\nexpected: `4`\n"
+
+
+async def test_the_examples_of_the_task_judge_every_change(repo: Path) -> None:
+    """Two agree on what gives 0 for the example; one promises in the file's docstring what it gives; one ends the
+    process that tries it."""
+    promise = r"""sed -i 's/    return a - b/    ">>> add(2, 2)\\n    0\\n"\n    return b - a/' calc.py"""
+    ends = "sed -i '1i print(1, flush=True); import os; os._exit(0)' calc.py"
+    work, events = await run(repo, [WRONG, WRONG, promise, ends, RIGHT], task=EXAMPLE)
+    assert work.choice is not None
+    assert (work.choice.attempt, work.choice.why) == (4, "more examples of the task come out right")
+    judged = {event.agreeing: event.examples for event in events if isinstance(event, AttemptJudged)}
+    assert judged == {(0, 1): (0, 1), (2,): (0, 1), (3,): (0, 1), (4,): (1, 1)}
+
+
+async def test_attempts_that_answer_alike_have_more_votes_than_those_that_are_written_alike(repo: Path) -> None:
+    """2 * 2 is 2 + 2, but 2 * 3 is not 2 + 3, and three say so in words of their own."""
+    product, sum_of_both = (RIGHT.replace("a + b", new) for new in ("a * b", "sum((a, b))"))
+    work, events = await run(repo, [product, product, LONG, RIGHT, sum_of_both], task=EXAMPLE)
+    assert work.choice is not None
+    assert work.choice.attempt == 3, "the smallest of these three"
+    alike = {event.agreeing: event.alike for event in events if isinstance(event, AttemptJudged)}
+    assert alike[(2,)] == alike[(3,)] == alike[(4,)] > 2.5
+    assert alike[(0, 1)] < 2.5
+    work, _ = await run(repo, [product, product, LONG, RIGHT], task=EXAMPLE)
+    assert work.choice is not None
+    assert (work.choice.attempt, work.choice.why) == (0, "more attempts came to it"), "two and two say as much"
 
 
 async def test_no_change_loses_against_any(repo: Path) -> None:
