@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from qcode.messages import Usage
 from qcode_evals.dataset import Instance
+from qcode_evals.inflight import Places
 from qcode_evals.presence import UNWATCHED, Watch
 from qcode_sandbox.protocol import Sandbox
 from qcode_sandbox.service import Service
@@ -89,8 +90,8 @@ class Agent(Protocol):
         ...
 
     @property
-    def pace(self) -> str:
-        """How many requests its model's server took at a time, in words; "" where that was given, or there is none."""
+    def places(self) -> Places | None:
+        """For the requests of all its attempts, if it sends any."""
         ...
 
     async def ready(self) -> None:
@@ -115,7 +116,7 @@ class Gold:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
     watch: Watch = UNWATCHED
-    pace: str = ""
+    places: None = None
 
     async def ready(self) -> None:
         """Nothing to find out."""
@@ -142,7 +143,7 @@ class Empty:
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
     watch: Watch = UNWATCHED
-    pace: str = ""
+    places: None = None
 
     async def ready(self) -> None:
         """Nothing to find out."""

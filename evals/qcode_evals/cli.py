@@ -215,9 +215,7 @@ async def _main(args: argparse.Namespace) -> int:
     controls = Controls()
     _announce(args, instances, controls)
     progress = progress_for(len(instances) * args.repeat, verbose=args.verbose)
-    requests = args.requests or args.workers * args.attempts
-    # A node of a cluster makes one attempt at a time, and knows nothing of the others.
-    tuned = args.requests is None and args.executor == "local"
+    requests, tuned = args.requests or args.workers * args.attempts, args.requests is None
     if args.attempts > 1 and args.agent != "qcode":
         raise ConfigError("--attempts chooses between attempts of --agent qcode; --repeat repeats any agent")
     plan = Plan(
@@ -225,9 +223,9 @@ async def _main(args: argparse.Namespace) -> int:
     )
     agent = plan.agent()
     until = asyncio.timeout(args.stop_after)
+    executor: Executor | None = None
     try:
         with cancel_on_signals(asyncio.current_task()):
-            executor: Executor
             outage = Outage(patience_s=args.wait_for_server, note=progress.note)
             if args.executor == "ray":
                 executor = RayExecutor(plan, progress, args.workers, args.ray_address, outage)
@@ -250,8 +248,8 @@ async def _main(args: argparse.Namespace) -> int:
         _notice(f"qcode-evals: {args.stop_after} s are over; what is finished is in {args.out}, --resume continues")
         return STOPPED
     finally:
-        if agent.pace:
-            _notice(agent.pace)
+        if executor is not None and executor.pace:
+            _notice(executor.pace)
         await agent.aclose()
     return _summary(args, instances, attempts, controls)
 

@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from qcode.backends.retry import RetryPolicy, with_retries
 from qcode.deltas import Retrying
@@ -24,8 +25,42 @@ NEVER = RetryPolicy(waits_s=(), overloaded_waits_s=())
 """Of a backend whose requests are asked again here, where there is a place for them again."""
 
 
+class Place(Protocol):
+    """Of one request; told what came of it."""
+
+    @property
+    def begun(self) -> float:
+        """When it was there, by the monotonic clock."""
+        ...
+
+    def answered(self, usage: Usage) -> None:
+        """It came to its end."""
+        ...
+
+    def refused(self, retry_after_s: float | None) -> None:
+        """The server said "later"."""
+        ...
+
+
+class Places(Protocol):
+    """Limits how many requests are with a server at a time."""
+
+    @property
+    def found(self) -> str:
+        """How many the server took, in words; "" where that was given."""
+        ...
+
+    def one(self) -> AbstractAsyncContextManager[Place]:
+        """A place for one request, once there is one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Find out no more."""
+        ...
+
+
 class InFlight:
-    """Places for requests of all attempts: `most`, or with a tuner as many as the server takes well."""
+    """Implements `Places`: `most` for all attempts, or with a tuner as many as the server takes well."""
 
     def __init__(
         self, most: int, *, tuner: Tuner | None = None, queue: Queue | None = None, look_s: float = QUEUE_LOOK_S
@@ -54,13 +89,13 @@ class InFlight:
         return f"requests at a time: {self._tuner.limit} (of at most {self._most}{why})"
 
     @asynccontextmanager
-    async def one(self) -> "AsyncIterator[Place]":
+    async def one(self) -> AsyncIterator[Place]:
         """A place for one request, once there is one."""
         if self._queue is not None and self._looking is None:
             self._looking = asyncio.ensure_future(self._look(self._queue))
         await self._take()
         try:
-            yield Place(self, time.monotonic())
+            yield _Place(self, time.monotonic())
         finally:
             self._change(-1)
 
@@ -130,8 +165,8 @@ def in_flight(most: int, *, base_url: Callable[[], str], key: str | None) -> InF
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Of one request, and what came of it."""
+class _Place:
+    """Implements `Place`."""
 
     of: InFlight
     begun: float
@@ -149,7 +184,7 @@ class Limited:
     """Implements `Reachable` over another one."""
 
     def __init__(
-        self, backend: Reachable, room: InFlight, watch: Watch = UNWATCHED, *, retry: RetryPolicy = NEVER
+        self, backend: Reachable, room: Places, watch: Watch = UNWATCHED, *, retry: RetryPolicy = NEVER
     ) -> None:
         """`watch` is told when a request fails. `retry` is for a backend that does not ask again by itself: what waits
         to be asked again holds no place."""

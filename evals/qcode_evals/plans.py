@@ -10,6 +10,7 @@ from qcode_evals.room import FLOOR_GB, Room
 
 if TYPE_CHECKING:
     from qcode_evals.environment import OnBuild
+    from qcode_evals.inflight import Places
     from qcode_evals.making import Environments, OpenBox
 
 
@@ -44,8 +45,11 @@ class Plan:
         room = Room(self.disk_floor_gb, on_note) if on_note else Room(self.disk_floor_gb)
         return Images(settings, room=room, on_build=on_build) if on_build else Images(settings, room=room), open_box
 
-    def agent(self) -> Agent:
-        """The agent; for the product, its model is started. Raises: ConfigError, ModelFileError."""
+    def agent(self, places: "Places | None" = None) -> Agent:
+        """The agent; for the product, its model is started. `places` are those of a whole cluster.
+
+        Raises: ConfigError, ModelFileError.
+        """
         match self.name:
             case "gold":
                 return Gold()
@@ -54,7 +58,9 @@ class Plan:
             case "qcode":
                 from qcode_evals.product import product
 
-                return product(self.options, requests=self.requests, attempts=self.attempts, tuned=self.tuned)
+                return product(
+                    self.options, requests=self.requests, attempts=self.attempts, tuned=self.tuned, places=places
+                )
             case name:
                 import os
 
@@ -75,5 +81,6 @@ class Plan:
                     ),
                     requests=self.requests,
                     tuned=self.tuned,
+                    places=places,
                     on_line=options.notice,
                 )

@@ -222,10 +222,11 @@ async def test_a_plan_for_a_server_is_tuned_and_one_with_a_number_is_not() -> No
             agent = Plan("qcode", options, MOST, tuned=tuned).agent()
             try:
                 await agent.ready()
-                assert agent.pace == "", "nothing was asked yet"
+                assert agent.places is not None
+                assert agent.places.found == "", "nothing was asked yet"
                 async with aclosing(agent.chosen.backend.stream(ASK)) as stream:
                     assert [item async for item in stream]
-                assert bool(agent.pace) is tuned
+                assert bool(agent.places.found) is tuned
             finally:
                 await agent.aclose()
 

@@ -19,7 +19,7 @@ from qcode_evals.command.endpoint import Endpoint, Model
 from qcode_evals.command.installing import agent_tag, installed
 from qcode_evals.command.tally import Tally
 from qcode_evals.dataset import Instance
-from qcode_evals.inflight import InFlight, in_flight
+from qcode_evals.inflight import InFlight, Places, in_flight
 from qcode_evals.looking import look_over_http
 from qcode_evals.presence import Watch
 from qcode_sandbox.protocol import ExecResult, Sandbox
@@ -72,9 +72,9 @@ class CommandAgent:
         return self.served.watch
 
     @property
-    def pace(self) -> str:
-        """How many requests the server took at a time, "" where that was given."""
-        return self.served.room.found
+    def places(self) -> Places:
+        """For the requests that the endpoint passes on."""
+        return self.served.room
 
     async def ready(self) -> None:
         """The server was asked when this was made."""
@@ -176,7 +176,7 @@ class CommandAgent:
 
 def command_agent(
     definition: Definition, *, base_url: str | None, model: str | None, key: str | None, sampling: dict[str, Any],
-    limits: Limits, requests: int, on_line: Callable[[str], None], tuned: bool = False,
+    limits: Limits, requests: int, on_line: Callable[[str], None], tuned: bool = False, places: Places | None = None,
 ) -> CommandAgent:  # fmt: skip
     """The agent, with the server's first model unless one is named. Raises: ConfigError, Unavailable."""
     import httpx
@@ -198,6 +198,7 @@ def command_agent(
     client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(7200.0, connect=10.0))
     name = model or names[0]
     watch = Watch(look_over_http(url, lambda: name, key))
-    room = in_flight(requests, base_url=lambda: url, key=key) if tuned else InFlight(requests)
-    served = Model(client, url, name, sampling, room, watch)
+    if places is None:
+        places = in_flight(requests, base_url=lambda: url, key=key) if tuned else InFlight(requests)
+    served = Model(client, url, name, sampling, places, watch)
     return CommandAgent(definition, served, limits, on_line)

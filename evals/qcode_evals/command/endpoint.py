@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 
 from qcode_evals.command.tally import Tally
-from qcode_evals.inflight import InFlight, Place
+from qcode_evals.inflight import InFlight, Place, Places
 from qcode_evals.presence import UNWATCHED, Watch
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Model:
     base_url: str
     name: str
     sampling: dict[str, Any] = field(default_factory=dict)
-    room: InFlight = field(default_factory=lambda: InFlight(64))
+    room: Places = field(default_factory=lambda: InFlight(64))
     watch: Watch = UNWATCHED
 
 

@@ -17,6 +17,12 @@ class LocalExecutor:
     outage: Outage = field(default_factory=Outage)
     elsewhere: bool = False
 
+    @property
+    def pace(self) -> str:
+        """What the agent found."""
+        places = self.maker.agent.places
+        return places.found if places is not None else ""
+
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
         """As they are done. Raises: what a worker fails with, ServerLost, SandboxError if none can be made here."""
         if not jobs:

@@ -2,7 +2,8 @@
 
 A node says how many sandboxes it has room for: `ray start --address=HEAD --resources='{"qcode_sandbox": 8}'`. It needs
 qcode of the same version and a container engine; images are built there when they are first needed. A worker process of
-Ray makes one attempt after the other with the same agent. Only this module imports ray.
+Ray makes one attempt after the other with the same agent; what they ask of the model's server is counted in one place
+(see `gate`). Only this module and `node` import ray.
 """
 
 import asyncio
@@ -13,13 +14,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from qcode.errors import BackendError, ConfigError, QcodeError
-from qcode_evals.attempt import Attempt, Outcome
-from qcode_evals.making import Hit, Job, Made, Maker, Watcher, title
+from qcode.errors import ConfigError, QcodeError
+from qcode_evals.executors.gate import Gate
+from qcode_evals.executors.node import look_on_node, make_on_node
+from qcode_evals.making import Hit, Job, Made, Watcher, title
 from qcode_evals.plans import Plan
 from qcode_evals.presence import BUSY, Outage, Sight
 
@@ -30,71 +30,15 @@ _AHEAD = 2
 """Attempts handed to Ray for each slot, so that none waits for the next; the rest stay here, and memory flat."""
 
 
-_KNOCK_S = 10.0
+_KNOCK_S, _TOLD_S = 10.0, 5.0
+_CALLS_EACH, _CALLS = 4, 100
+"""Of the gate's methods that may be under way at a time, for each request and besides."""
 
 
 class RayError(QcodeError):
     """For the user: the cluster cannot be used."""
 
     exit_code = 4
-
-
-class _Silent:
-    """A worker's watcher: what a node does is told by its results."""
-
-    def phase(self, attempt: str, name: str) -> None:
-        """Not told."""
-
-    def retry(self, attempt: str, phase: str, why: str) -> None:
-        """Not told; it is counted in the attempt."""
-
-
-@cache
-def _worker(plan: Plan) -> tuple[asyncio.Runner, Maker]:
-    """This process's event loop and parts, made with its first attempt and kept to its end."""
-    runner = asyncio.Runner()
-    images, open_box = runner.run(plan.environments())
-    return runner, Maker(plan.agent(), images, open_box, _Silent(), Path("/nonexistent"))
-
-
-def make_on_node(plan: Plan, job: Job) -> Made | Hit:
-    """What a task does: one attempt, with the session's log in what it returns."""
-    try:
-        runner, maker = _worker(plan)
-    except BackendError as error:
-        return Hit(job, Made(_not_begun(plan, job, error), None, None), _node())
-    with tempfile.TemporaryDirectory(prefix="qcode-attempt-") as name:
-        folder = Path(name)
-        made = runner.run(replace(maker, folder=folder).make(job))
-        if isinstance(made, Hit):
-            return replace(made, node=_node())
-        log = folder / made.attempt.trajectory
-        if made.attempt.trajectory and log.is_file():
-            return replace(made, trajectory=(log.name, log.read_bytes()))
-        return made
-
-
-def look_on_node(plan: Plan) -> Sight:
-    """What another task does: one look at the model's server."""
-    try:
-        runner, maker = _worker(plan)
-    except BackendError as error:
-        return Sight(False, str(error))
-    return runner.run(maker.agent.watch.look())
-
-
-def _node() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def _not_begun(plan: Plan, job: Job, error: BackendError) -> Attempt:
-    """An attempt whose agent could not even be made."""
-    return Attempt(
-        instance_id=job.instance.instance_id, repeat=job.repeat, key=job.key, settings=job.settings, agent=plan.name,
-        model=plan.options.model or "", outcome=Outcome.INFRA_ERROR, resolved=False, reason=str(error),
-    )  # fmt: skip
 
 
 @dataclass
@@ -108,6 +52,7 @@ class RayExecutor:
     address: str | None = None
     outage: Outage = field(default_factory=Outage)
     elsewhere: bool = True
+    pace: str = field(default="", init=False)
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     async def run(self, jobs: Sequence[Job]) -> AsyncGenerator[Made, None]:
@@ -122,18 +67,21 @@ class RayExecutor:
         ray: Any = installed
         await asyncio.to_thread(self._connect, ray)
         task = ray.remote(max_retries=_LOST_NODES, num_cpus=0, resources={SLOT: 1})(make_on_node)
-        plan = ray.put(self.plan)
         waiting = deque(jobs)
-        running: dict[asyncio.Future[Any], Any] = {}
+        running: dict[asyncio.Future[Any], tuple[Any, int]] = {}
         away: asyncio.Future[None] | None = None
+        gate, begun = None, 0
         try:
+            plan = ray.put(self.plan)
+            gate = await self._gate(ray)
             while True:
                 room = max(1, _slots(ray)) * _AHEAD
                 while waiting and len(running) < room and away is None:
                     job = waiting.popleft()
                     self.watcher.phase(title(job.instance.instance_id, job.repeat), "agent")
-                    reference = task.remote(plan, job)
-                    running[asyncio.wrap_future(reference.future())] = reference
+                    begun += 1
+                    reference = task.remote(plan, job, gate, begun)
+                    running[asyncio.wrap_future(reference.future())] = (reference, begun)
                 ahead = [*running, *([away] if away is not None else [])]
                 if not ahead:
                     return
@@ -142,7 +90,9 @@ class RayExecutor:
                     await away
                     away = None
                 for future in done & running.keys():
-                    del running[future]
+                    _, owner = running.pop(future)
+                    if gate is not None:
+                        gate.drop.remote(owner)
                     made = _result(ray, future)
                     if isinstance(made, Made):
                         yield made
@@ -150,18 +100,43 @@ class RayExecutor:
                         yield made.made
                     else:
                         waiting.append(made.job)
-                        away = away or asyncio.ensure_future(self.outage.over(self._look_from(ray, plan, made.node)))
+                        away = away or asyncio.ensure_future(
+                            self.outage.over(self._look_from(ray, plan, gate, made.node))
+                        )
         finally:
             if away is not None:
                 away.cancel()
             await self.outage.aclose()
-            for future, reference in running.items():
+            for future, (reference, _) in running.items():
                 future.cancel()
                 with suppress(Exception):
                     ray.cancel(reference, force=True)
+            if gate is not None:
+                with suppress(Exception):
+                    self.pace = await asyncio.wait_for(asyncio.wrap_future(gate.ended.remote().future()), _TOLD_S)
             await asyncio.to_thread(self._disconnect, ray)
 
-    def _look_from(self, ray: Any, plan: Any, node: str) -> Callable[[], Awaitable[Sight]]:
+    async def _gate(self, ray: Any) -> Any:
+        """Where requests are counted for all nodes: beside this process, for the server is lost with it anyway. None
+        where there can be no more of them than may be. Raises: RayError."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        most = max(1, _slots(ray)) * self.plan.attempts
+        plan = replace(self.plan, requests=most) if self.plan.tuned else self.plan
+        if not plan.tuned and plan.requests >= most:
+            return None
+        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=True)
+        # Those who wait must not keep out those who give a place back.
+        gate = ray.remote(num_cpus=0, max_concurrency=_CALLS_EACH * most + _CALLS, scheduling_strategy=here)(
+            Gate
+        ).remote(plan)
+        try:
+            await asyncio.wrap_future(gate.found.remote().future())
+        except ray.exceptions.RayError as error:
+            raise RayError(f"requests cannot be counted on the Ray cluster: {error}") from None
+        return gate
+
+    def _look_from(self, ray: Any, plan: Any, gate: Any, node: str) -> Callable[[], Awaitable[Sight]]:
         """Looks from the node that saw the server go, or from another one where that has gone too; it needs no slot."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -170,7 +145,7 @@ class RayExecutor:
 
         async def look() -> Sight:
             try:
-                sight = await asyncio.wrap_future(task.remote(plan).future())
+                sight = await asyncio.wrap_future(task.remote(plan, gate).future())
             except ray.exceptions.RayError:
                 return BUSY
             assert isinstance(sight, Sight)
