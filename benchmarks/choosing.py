@@ -22,6 +22,7 @@ from qcode.messages import Usage
 from qcode_evals.attempt import attempt_folder
 from qcode_evals.dataset import Instance, load
 from qcode_evals.grading import grade
+from qcode_evals.judging import Verdict
 from qcode_evals.plans import Plan
 
 
@@ -67,7 +68,7 @@ async def chosen_again(instance: Instance, outcomes: list[Outcome], images: Any,
         for patch in {one.patch for one in outcomes}:
             if patch.strip():
                 async with open_box(instance, image) as box:
-                    right[patch] = (await grade(instance, patch, box)).resolved
+                    right[patch] = (await grade(instance, patch, box)).verdict is Verdict.RESOLVED
         return {
             "now": right.get(best.outcome.patch, False), "why": best.choice.why,
             "right": sum(right.get(one.patch, False) for one in outcomes), "of": len(outcomes),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qcode.agent.examples import MOST, Example, examples_in_file, examples_in_task
+from qcode.agent.examples import Example, examples_in_file, examples_in_task, merged
 from qcode_sandbox.errors import SandboxFileError
 from qcode_sandbox.protocol import Sandbox
 
@@ -14,7 +14,8 @@ SECONDS_EACH = 3
 _MOST_FILES = 3
 
 # Runs in the sandbox's own Python. A module is imported by its dotted name, so that its relative imports work, else run
-# as a script. Lists and tuples are alike: an issue often states values as JSON. Each example has its own time.
+# as a script. Lists and tuples are alike: an issue often states values as JSON. Where nothing says what is right, equal
+# values are shown alike. Each example has its own time.
 _RUNNER = """
 import importlib, itertools, json, os, re, runpy, signal, sys
 paths, examples, seconds = json.load(sys.stdin)
@@ -35,6 +36,11 @@ def plain(value):
     if isinstance(value, (list, tuple)): return [plain(one) for one in value]
     if isinstance(value, dict): return {key: plain(one) for key, one in value.items()}
     return value
+def shown(value):
+    if isinstance(value, (list, tuple)): return "[%s]" % ", ".join(map(shown, value))
+    if isinstance(value, (set, frozenset)): return "{%s}" % ", ".join(sorted(map(shown, value)))
+    if isinstance(value, dict): return "{%s}" % ", ".join(sorted(map(shown, value.items())))
+    return repr(value)
 def cut(text): return text if len(text) <= 400 else text[:400] + "..."
 def attempt(work):
     limit(seconds)
@@ -62,7 +68,7 @@ for source, expected in examples:
     if expected is None and hasattr(value, "__next__"):
         given = value
         value, error = attempt(lambda: list(itertools.islice(given, 200)))
-    if error is None: text, error = attempt(lambda: repr(value))
+    if error is None: text, error = attempt(lambda: repr(value) if expected is not None else shown(value))
     right = error is None and expected is not None and text == expected
     if error is None and expected is not None and not right:
         wanted, unread = attempt(lambda: eval(expected, {"__builtins__": {}}, {}))
@@ -130,7 +136,7 @@ async def stated(task: str, paths: Iterable[str], sandbox: Sandbox) -> Stated:
             continue
         there.append(path)
         examples += examples_in_file(data.decode("utf-8", "replace"))
-    return Stated(tuple(there), tuple(dict.fromkeys(examples))[:MOST])
+    return Stated(tuple(there), merged(examples))
 
 
 def wrong(tried: Sequence[Tried]) -> int:

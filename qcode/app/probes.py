@@ -9,6 +9,7 @@ import ast
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice, product, zip_longest
 
 from qcode.agent.examples import Example
@@ -24,12 +25,12 @@ Answers = Sequence[str | None]
 
 
 def probes(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """Variations of the examples that are one call with values written out, the same for the same examples."""
+    """Variations of the calls in examples whose values are written out, the same for the same examples."""
     calls = [call for example in examples for call in _call(example.source)]
-    known = {ast.unparse(call) for call in calls}
-    by_name: dict[str, list[ast.Call]] = defaultdict(list)
+    known = {call.written(call.arguments) for call in calls}
+    by_name: dict[str, list[_Call]] = defaultdict(list)
     for call in calls:
-        by_name[ast.unparse(call.func)].append(call)
+        by_name[call.around % call.name].append(call)
     chance = random.Random(0)
     ways = [mixed for same in by_name.values() for mixed in [list(_mixed(same))]]
     ways += [list(_varied(call)) for call in calls]
@@ -57,17 +58,45 @@ def votes(answers: Sequence[Answers], weights: Sequence[int]) -> list[float]:
     return [round(one / asked, 3) if asked else 0.0 for one in said]
 
 
-def _call(source: str) -> Iterator[ast.Call]:
-    """The call that an example is, if it is one with values that can be varied."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call with written values, and the expression that it stands in, with a place for it. `names` are those of its
+    arguments, with "=", or ""."""
+
+    name: str
+    values: tuple[ast.expr, ...]
+    names: tuple[str, ...]
+    around: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """The values as they are written."""
+        return [ast.unparse(value) for value in self.values]
+
+    def written(self, arguments: Sequence[str]) -> str:
+        """The expression with other arguments."""
+        said = ", ".join(name + argument for name, argument in zip(self.names, arguments, strict=True))
+        return self.around % f"{self.name}({said})"
+
+
+def _call(source: str) -> Iterator[_Call]:
+    """The call in an example that has values which can be varied, if there is one."""
     if len(source) > _LONGEST:
         return
     try:
         body = ast.parse(source, mode="eval").body
-        ast.unparse(body)
+        whole = ast.unparse(body)
+        for node in ast.walk(body):
+            if isinstance(node, ast.Call):
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                names = ["" for _ in node.args] + [f"{keyword.arg}=" for keyword in node.keywords if keyword.arg]
+                if values and len(names) == len(values) and all(_read(value) is not None for value in values):
+                    before, _, after = whole.partition(ast.unparse(node))
+                    around = "%s".join(part.replace("%", "%%") for part in (before, after))
+                    yield _Call(ast.unparse(node.func), tuple(values), tuple(names), around)
+                    return
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    if isinstance(body, ast.Call) and body.args and all(_read(one) is not None for one in body.args):
-        yield body
 
 
 def _read(node: ast.expr) -> "tuple[object] | None":
@@ -78,32 +107,27 @@ def _read(node: ast.expr) -> "tuple[object] | None":
         return None
 
 
-def _mixed(calls: Sequence[ast.Call]) -> Iterator[str]:
+def _mixed(calls: Sequence[_Call]) -> Iterator[str]:
     """Arguments of several examples of one function, exchanged."""
-    for length in sorted({len(call.args) for call in calls}):
-        alike = [call for call in calls if len(call.args) == length]
-        columns = [list(dict.fromkeys(ast.unparse(call.args[place]) for call in alike)) for place in range(length)]
+    for names in dict.fromkeys(call.names for call in calls):
+        alike = [call for call in calls if call.names == names]
+        columns = [list(dict.fromkeys(column)) for column in zip(*(call.arguments for call in alike), strict=True)]
         for arguments in islice(product(*columns), _COMBINED):
-            yield _written(alike[0], arguments)
+            yield alike[0].written(arguments)
 
 
-def _varied(call: ast.Call) -> Iterator[str]:
+def _varied(call: _Call) -> Iterator[str]:
     """One argument at a time a little different, or two of them exchanged."""
-    arguments = [ast.unparse(one) for one in call.args]
-    for place, node in enumerate(call.args):
+    arguments = call.arguments
+    for place, node in enumerate(call.values):
         read = _read(node)
         assert read is not None, "only such calls are varied"
         for other in islice(_near(read[0]), _COMBINED):
-            yield _written(call, [*arguments[:place], repr(other), *arguments[place + 1 :]])
+            yield call.written([*arguments[:place], repr(other), *arguments[place + 1 :]])
     for place in range(len(arguments) - 1):
         exchanged = arguments.copy()
         exchanged[place : place + 2] = reversed(arguments[place : place + 2])
-        yield _written(call, exchanged)
-
-
-def _written(call: ast.Call, arguments: Sequence[str]) -> str:
-    named = [ast.unparse(keyword) for keyword in call.keywords]
-    return f"{ast.unparse(call.func)}({', '.join([*arguments, *named])})"
+        yield call.written(exchanged)
 
 
 def _near(value: object) -> Iterator[object]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from qcode.agent.attempts import Attempts
-from qcode.agent.examples import Example, examples_in_file, examples_in_task
+from qcode.agent.examples import Example, examples_in_file, examples_in_task, merged
 from qcode.agent.trial import Trial
 from qcode.messages import ToolCall
 from qcode.model import Sampling
@@ -52,6 +52,20 @@ def test_a_docstring_promises_what_stands_below_the_prompt() -> None:
     )
     assert examples_in_file(text) == [Example("f(2)", "4"), Example("x = 1", None)]
     assert examples_in_file(">>> a\n  >>>b\n") == []
+    closed = 'def f():\n    """\n    >>> f(2)\n    4\n    """\n\n\n"""\nExamples:\n    >>> g(1)\n    5\n"""\n'
+    assert examples_in_file(closed) == [Example("f(2)", "4"), Example("g(1)", "5")], "quotes are no part of a value"
+    assert examples_in_file('def f(:\n    """>>> f(2)\n    4"""\n') == []
+
+
+def test_of_examples_that_are_alike_the_one_that_says_more_counts() -> None:
+    said = [
+        Example("f(1)", None),
+        Example("f({", "1})"),
+        Example("f(1)", "2"),
+        Example("f(1)", "3"),
+        Example("g()", None),
+    ]
+    assert merged(said) == (Example("f(1)", "2"), Example("g()", None))
 
 
 async def opened(sandbox: Sandbox, old: str, new: str, trial: Trial, name: str = "pkg/geo.py") -> ToolResult:

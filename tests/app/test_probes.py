@@ -29,6 +29,8 @@ def test_arguments_are_exchanged_between_examples_and_changed_a_little() -> None
         ("f({'a': 1})", "f({'a': 2})"),
         ("pkg.f(1.5)", "pkg.f(2.0)"),
         ("f(True)", "f(False)"),
+        ("f(a=1, b=5)", "f(a=2, b=5)"),
+        ("sorted(f([2, 1], '%s'))", "sorted(f([1], '%s'))"),
     ],
 )
 def test_values_of_each_type_have_others_like_them(example: str, one: str) -> None:
