@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from calls import committed
 from histories import commit, git
 from waiting import wait_until
 
@@ -141,6 +142,10 @@ def test_who_gets_no_task_is_told_what_may_help(repo: Path, tmp_path: Path, caps
         "1 changes no tests: --test-files names tests that do not look like tests",
     ]
     assert said.out.strip() == f"0 tasks in {tmp_path / 'x'}; 1 changes no tests"
+    alone = committed(tmp_path / "alone", {"a.py": "x = 1\n"})
+    assert main(["mine", str(alone), "--out", str(tmp_path / "y")]) == 1
+    said = capsys.readouterr()
+    assert said.err == "the history has no commit that has one before it: a clone that is not shallow has them\n"
 
 
 def test_without_an_engine_that_is_what_is_said(

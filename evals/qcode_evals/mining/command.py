@@ -202,6 +202,8 @@ async def _mine(args: argparse.Namespace) -> int:
                 said = f"a task with {len(json.loads(row['FAIL_TO_PASS']))} tests to pass"
             subject = _shortened((commit.message.splitlines() or [""])[0])
             print(visible(f"{commit.hash[:12]} {subject}: {' '.join(said.split())}"), file=sys.stderr, flush=True)
+    if not commits:
+        print("the history has no commit that has one before it: a clone that is not shallow has them", file=sys.stderr)
     for reason, options in _HINTS.items():
         if dropped[reason] and not found:
             print(f"{dropped[reason]} {reason}: {options}", file=sys.stderr)
