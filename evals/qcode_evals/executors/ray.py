@@ -118,12 +118,12 @@ class RayExecutor:
 
     async def _gate(self, ray: Any) -> Any:
         """Where requests are counted for all nodes: beside this process, for the server is lost with it anyway. None
-        where there can be no more of them than may be. Raises: RayError."""
+        where there can be no more of them than may be, for no node joins later. Raises: RayError."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         most = max(1, _slots(ray)) * self.plan.attempts
         plan = replace(self.plan, requests=most) if self.plan.tuned else self.plan
-        if not plan.tuned and plan.requests >= most:
+        if not plan.tuned and plan.requests >= most and self.address is None:
             return None
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=True)
         # Those who wait must not keep out those who give a place back.
