@@ -3,7 +3,8 @@
 In this order: the user's command; the repository's tests that passed before; the examples of the task; tests that
 attempts wrote, run against the others, which count if they fail without any change and pass with their author's; how
 many attempts give the same answers to calls like the examples, and how many came to the same change; whether the
-attempt ended by itself; the smaller change. Each attempt has a sandbox, each judging too.
+attempt ended by itself; the smaller change. Each attempt has a sandbox, each judging too. When with the changes of more
+than half of them all examples of the task come out right, and no command is given, the others are stopped.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from qcode.app.solve import Outcome, Solve
 from qcode.app.stream import stream
 from qcode.config.paths import cache_dir
 from qcode.errors import QcodeError
-from qcode.events import Event, Reason
+from qcode.events import Event, Reason, ToolFinished
 from qcode.messages import Usage
 from qcode_sandbox.errors import SandboxError, SandboxFileError
 from qcode_sandbox.protocol import Sandbox
@@ -31,6 +32,8 @@ TEST_SECONDS = 600.0
 
 MOST_SLOTS = 4
 """Answers that the in-process engine writes at once: each slot needs memory for a whole window."""
+
+_STOPPED = "stopped, for more than half of the attempts have made all examples come out right"
 
 Watch = Callable[[int, Event], None]
 """Told every event of every attempt; attempts count from 0."""
@@ -55,6 +58,7 @@ class BestOf:
     """Sandboxes that judge at a time; None is as many as attempts."""
     outcome: Outcome | None = field(default=None, init=False)
     choice: AttemptChosen | None = field(default=None, init=False)
+    _solved: set[int] = field(default_factory=set, init=False)
 
     def events(self) -> AsyncGenerator[AttemptEvent, None]:
         """How each attempt ended, what tests said of it, and which was chosen. Raises: SessionError."""
@@ -84,14 +88,25 @@ class BestOf:
             wanted = self._foreseen(ended)
             pool.prepare(max(0, wanted - prepared))
             prepared = max(prepared, wanted)
+            if self._enough(ended):
+                for other in tasks:
+                    if other is not asyncio.current_task():
+                        other.cancel()
 
         tasks = [asyncio.ensure_future(attempt(number)) for number in range(len(self.attempts))]
         try:
-            await asyncio.gather(*tasks)
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                    raise result
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    def _enough(self, ended: dict[int, Outcome]) -> bool:
+        """Whether what still runs could hardly change the choice."""
+        good = [number for number in self._solved & ended.keys() if ended[number].reason is Reason.FINISHED]
+        return self.verify is None and 2 * len(good) > len(self.attempts)
 
     async def _attempt(self, number: int, emit: Callable[[AttemptEvent], None], ended: dict[int, Outcome]) -> None:
         solve = self.attempts[number]
@@ -99,9 +114,13 @@ class BestOf:
             async with aclosing(solve.events()) as events:
                 async for event in events:
                     self.watch(number, event)
+                    if isinstance(event, ToolFinished) and "solved" in event.result.extra:
+                        (self._solved.add if event.result.extra["solved"] else self._solved.discard)(number)
         finally:
             if (outcome := solve.outcome) is not None:
-                ended[number] = outcome
+                stopped = outcome.reason is Reason.INTERRUPTED and self._enough(ended)
+                # A change that was stopped half-way is no candidate.
+                ended[number] = replace(outcome, patch="") if stopped else outcome
                 emit(
                     AttemptEnded(
                         attempt=number,
@@ -110,7 +129,7 @@ class BestOf:
                         changed_lines=size(outcome.patch),
                         seconds=outcome.seconds,
                         session=str(outcome.session),
-                        error=str(outcome.error) if outcome.error is not None else None,
+                        error=_STOPPED if stopped else str(outcome.error) if outcome.error is not None else None,
                         patch=outcome.patch,
                     )
                 )

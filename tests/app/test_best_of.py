@@ -1,5 +1,6 @@
 """Several attempts at one task: which is chosen, and why."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from qcode.app.options import RunOptions
 from qcode.app.patchtext import new_tests, normalised, size
 from qcode.app.wiring import wire
 from qcode.backends.scripted import ScriptedBackend
+from qcode.events import Reason
 
 CALC = "def add(a, b):\n    return a - b\n\n\ndef twice(a):\n    return 2 * a\n"
 OWN_TESTS = "from calc import twice\n\n\ndef test_twice():\n    assert twice(3) == 6\n"
@@ -33,8 +35,6 @@ def repo(tmp_path: Path) -> Path:
 
 
 def script(path: Path, command: str) -> Path:
-    import json
-
     answers = [{"text": call("bash", command=command)}] if command else []
     answers.append({"text": "Done."})
     path.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
@@ -134,6 +134,45 @@ async def test_attempts_that_answer_alike_have_more_votes_than_those_that_are_wr
     work, _ = await run(repo, [product, product, LONG, RIGHT], task=EXAMPLE)
     assert work.choice is not None
     assert (work.choice.attempt, work.choice.why) == (0, "more attempts came to it"), "two and two say as much"
+
+
+def edits(path: Path, new: str, *, delay_s: float = 0.0) -> Path:
+    """A model that changes one line, later, and ends."""
+    change = call("str_replace", path="calc.py", old_str="    return a - b", new_str=f"    return {new}")
+    answers = [{"text": change, "delay_s": delay_s}, {"text": call("finish", summary="done")}]
+    path.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
+    return path
+
+
+async def attempts_of(repo: Path, *scripts: Path, verify: str | None = None) -> tuple[BestOf, list[AttemptEnded]]:
+    options = RunOptions(repo=repo, model=f"scripted:{scripts[0]}", sandbox="none", tools="small")
+    work = BestOf([replace(wire(EXAMPLE, options), backend=ScriptedBackend(path)) for path in scripts], verify)
+    async with aclosing(work.events()) as events:
+        return work, [event async for event in events if isinstance(event, AttemptEnded)]
+
+
+async def test_attempts_are_stopped_when_more_than_half_have_solved_the_examples(repo: Path) -> None:
+    folder = repo.parent
+    good = [edits(folder / f"{number}.jsonl", new) for number, new in enumerate(["a + b", "b + a"])]
+    work, ended = await attempts_of(repo, *good, edits(folder / "slow.jsonl", "sum((a, b))", delay_s=900))
+    assert {event.attempt: event.reason for event in ended} == {
+        0: Reason.FINISHED, 1: Reason.FINISHED, 2: Reason.INTERRUPTED,
+    }  # fmt: skip
+    assert "more than half" in str(next(event.error for event in ended if event.attempt == 2))
+    assert work.choice is not None
+    assert work.choice.attempt == 0
+    assert work.outcome is not None
+    assert work.outcome.exit_code == 0
+
+
+async def test_attempts_are_not_stopped_for_half_of_them_nor_before_a_command_was_asked(repo: Path) -> None:
+    folder = repo.parent
+    good, bad = edits(folder / "good.jsonl", "a + b"), edits(folder / "bad.jsonl", "b - a")
+    slow = edits(folder / "slow.jsonl", "b + a", delay_s=3)
+    _, ended = await attempts_of(repo, good, bad, slow)
+    assert Reason.INTERRUPTED not in [event.reason for event in ended]
+    _, ended = await attempts_of(repo, good, good, slow, verify="python3 -c 'import calc; assert calc.add(2, 3) == 5'")
+    assert Reason.INTERRUPTED not in [event.reason for event in ended]
 
 
 async def test_no_change_loses_against_any(repo: Path) -> None:
