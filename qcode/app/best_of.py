@@ -59,6 +59,7 @@ class BestOf:
     outcome: Outcome | None = field(default=None, init=False)
     choice: AttemptChosen | None = field(default=None, init=False)
     _solved: set[int] = field(default_factory=set, init=False)
+    _stopped: set[int] = field(default_factory=set, init=False)
 
     def events(self) -> AsyncGenerator[AttemptEvent, None]:
         """How each attempt ended, what tests said of it, and which was chosen. Raises: SessionError."""
@@ -83,21 +84,26 @@ class BestOf:
 
         async def attempt(number: int) -> None:
             nonlocal prepared
-            await self._attempt(number, emit, ended)
+            try:
+                await self._attempt(number, emit, ended)
+            except asyncio.CancelledError:
+                if number in self._stopped:
+                    return
+                raise
             # Its sandbox is gone, so there is room for one that will judge when the last attempt has ended.
             wanted = self._foreseen(ended)
             pool.prepare(max(0, wanted - prepared))
             prepared = max(prepared, wanted)
-            if self._enough(ended):
-                for other in tasks:
-                    if other is not asyncio.current_task():
-                        other.cancel()
+            if not self._stopped and self._enough(ended):
+                # Once only: a second time would break off how it ends its sandbox.
+                running = [other for other, task in enumerate(tasks) if other != number and not task.done()]
+                self._stopped.update(running)
+                for other in running:
+                    tasks[other].cancel()
 
         tasks = [asyncio.ensure_future(attempt(number)) for number in range(len(self.attempts))]
         try:
-            for result in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-                    raise result
+            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -118,7 +124,7 @@ class BestOf:
                         (self._solved.add if event.result.extra["solved"] else self._solved.discard)(number)
         finally:
             if (outcome := solve.outcome) is not None:
-                stopped = outcome.reason is Reason.INTERRUPTED and self._enough(ended)
+                stopped = number in self._stopped and outcome.reason is Reason.INTERRUPTED
                 # A change that was stopped half-way is no candidate.
                 ended[number] = replace(outcome, patch="") if stopped else outcome
                 emit(
