@@ -115,7 +115,7 @@ def solved(agent: str, url: str, folder: Path) -> str:
 
 
 def main() -> None:
-    from qcode_evals.command.definition import shipped
+    from qcode_evals.agents.command.definition import shipped
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", type=int, metavar="PORT", help="only serve, on the loopback interface")

@@ -20,10 +20,10 @@ from qcode.app.solve import Outcome
 from qcode.events import Reason
 from qcode.messages import Usage
 from qcode_evals.attempt import attempt_folder
-from qcode_evals.dataset import Instance, load
-from qcode_evals.grading import grade
-from qcode_evals.judging import Verdict
-from qcode_evals.plans import Plan
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Verdict
+from qcode_evals.running.plans import Plan
+from qcode_evals.tasks.dataset import Instance, load
 
 
 @dataclass

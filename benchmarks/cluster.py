@@ -58,10 +58,10 @@ async def measure(dataset: Path) -> list[str]:
     # Nodes start slowly where two cores have other work too.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "600000"}
     from qcode.app.options import RunOptions
-    from qcode_evals.dataset import load
-    from qcode_evals.executors.ray import SLOT, RayExecutor
-    from qcode_evals.making import Job
-    from qcode_evals.plans import Plan
+    from qcode_evals.running.executors.ray import SLOT, RayExecutor
+    from qcode_evals.running.making import Job
+    from qcode_evals.running.plans import Plan
+    from qcode_evals.tasks.dataset import load
 
     (gcd,) = [row for row in load(dataset) if row.instance_id == "quixbugs__gcd"]
     cluster, other = begun({"num_cpus": 1, "resources": {SLOT: SLOTS}})

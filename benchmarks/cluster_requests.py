@@ -46,9 +46,9 @@ class Counting(OpenAIServer):
 async def asked(instance: Any, *, requests: int, tuned: bool, takes: int = 99) -> tuple[Counting, str]:
     from qcode.app.options import RunOptions
     from qcode_evals.attempt import Outcome
-    from qcode_evals.executors.ray import RayExecutor
-    from qcode_evals.making import Job
-    from qcode_evals.plans import Plan
+    from qcode_evals.running.executors.ray import RayExecutor
+    from qcode_evals.running.making import Job
+    from qcode_evals.running.plans import Plan
 
     server = Counting(takes)
     url = await server.start()
@@ -66,7 +66,7 @@ async def asked(instance: Any, *, requests: int, tuned: bool, takes: int = 99) -
 
 async def measure() -> list[str]:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_agent_register_timeout_ms": "600000"}
-    from qcode_evals.dataset import load
+    from qcode_evals.tasks.dataset import load
 
     with tempfile.TemporaryDirectory(prefix="qcode-bench-") as name:
         (Path(name) / "row.jsonl").write_text(json.dumps(row()) + "\n", encoding="utf-8")

@@ -49,16 +49,16 @@ def children() -> list[str]:
 
 async def measure(dataset: Path, seconds: float, total: int, workers: int) -> list[str]:
     from qcode.app.options import RunOptions
-    from qcode_evals.boxes import open_box
-    from qcode_evals.controls import Controls
-    from qcode_evals.dataset import load
-    from qcode_evals.environment import Images
-    from qcode_evals.executors.local import LocalExecutor
-    from qcode_evals.making import Maker
-    from qcode_evals.plans import Plan
-    from qcode_evals.progress import Lines
-    from qcode_evals.report import Results
-    from qcode_evals.run import Run
+    from qcode_evals.environments.boxes import open_box
+    from qcode_evals.environments.images import Images
+    from qcode_evals.running.controls import Controls
+    from qcode_evals.running.executors.local import LocalExecutor
+    from qcode_evals.running.making import Maker
+    from qcode_evals.running.plans import Plan
+    from qcode_evals.running.progress import Lines
+    from qcode_evals.running.results import Results
+    from qcode_evals.running.run import Run
+    from qcode_evals.tasks.dataset import load
     from qcode_sandbox.pip_settings import pip_settings
 
     rows = load(dataset)[:16]

@@ -107,7 +107,7 @@ async def first_request(
 
 
 def _definition(name: str) -> str:
-    folder = resources.files("qcode_evals.command").joinpath("definitions")
+    folder = resources.files("qcode_evals.agents.command").joinpath("definitions")
     return folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 

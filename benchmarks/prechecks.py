@@ -31,9 +31,9 @@ from qcode.events import AssistantDone, SessionStarted
 from qcode.messages import Assistant
 from qcode.model import Backend, BackendInfo, Delta, Request
 from qcode.session.log import read_log
-from qcode_evals.boxes import open_box
-from qcode_evals.dataset import Instance, load, select
-from qcode_evals.environment import Images
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
+from qcode_evals.tasks.dataset import Instance, load, select
 from qcode_sandbox.pip_settings import pip_settings
 from qcode_tools.toolsets import build_toolset
 

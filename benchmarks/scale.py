@@ -32,7 +32,7 @@ python3 -m unittest -v test_calc
 
 
 def row() -> dict[str, object]:
-    from qcode_evals.trees import tree_hash
+    from qcode_evals.tasks.trees import tree_hash
 
     modern = sys.version_info >= (3, 11)
     return {
@@ -72,10 +72,10 @@ class Quiet:
 
 async def measure(count: int, slots: int, address: str | None, most_s: float) -> list[str]:
     from qcode.app.options import RunOptions
-    from qcode_evals.dataset import load
-    from qcode_evals.executors.ray import RayExecutor
-    from qcode_evals.making import Job
-    from qcode_evals.plans import Plan
+    from qcode_evals.running.executors.ray import RayExecutor
+    from qcode_evals.running.making import Job
+    from qcode_evals.running.plans import Plan
+    from qcode_evals.tasks.dataset import load
 
     memory: list[float] = []
     outcomes: dict[str, int] = {}

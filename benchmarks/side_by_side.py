@@ -68,8 +68,8 @@ def run(chosen: Sequence[Arm], shared: Sequence[str], out: Path, until: float | 
 def report(chosen: Sequence[Arm], out: Path, tasks: int) -> Iterator[str]:
     """The table of what is finished, and how each run stands to the first where both have tasks."""
     from qcode.errors import ConfigError
-    from qcode_evals.compare import compared, read_attempts
-    from qcode_evals.table import row, table
+    from qcode_evals.reports.compare import compared, read_attempts
+    from qcode_evals.reports.table import row, table
 
     found = {}
     for arm in chosen:
@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     from qcode.errors import ConfigError
-    from qcode_evals.dataset import load, select
+    from qcode_evals.tasks.dataset import load, select
 
     args = parser().parse_args()
     until = None if args.seconds is None else time.monotonic() + args.seconds

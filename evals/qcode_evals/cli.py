@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcode_evals.arguments import positive
-from qcode_evals.presence import PATIENCE_S
-from qcode_evals.room import FLOOR_GB
+from qcode_evals.environments.room import FLOOR_GB
+from qcode_evals.server.presence import PATIENCE_S
 
 if TYPE_CHECKING:
     from qcode.app.options import RunOptions
     from qcode_evals.attempt import Attempt
-    from qcode_evals.controls import Controls
-    from qcode_evals.dataset import Instance
-    from qcode_evals.scoring import Price
+    from qcode_evals.reports.scoring import Price
+    from qcode_evals.running.controls import Controls
+    from qcode_evals.tasks.dataset import Instance
 
 COMMANDS = {
-    "export": ("export", "write trajectories as training data"),
-    "adapt": ("adapters.adapt", "make tasks from a checkout of QuixBugs or of Aider's polyglot benchmark"),
+    "export": ("training.export", "write trajectories as training data"),
+    "adapt": ("mining.adapt", "make tasks from a checkout of QuixBugs or of Aider's polyglot benchmark"),
     "mine": ("mining.command", "make tasks from the history of a git repository"),
-    "compare": ("compare", "say whether one run resolves more than another"),
-    "table": ("table", "print several runs side by side"),
-    "prune": ("pruning", "remove images of tasks that are not in use"),
-    "official": ("official", "have a run's logs graded by the official swebench package too"),
-    "report": ("pages", "write a run's page again"),
-    "submission": ("submission", "make the folder that SWE-bench's repository of experiments takes"),
+    "compare": ("reports.compare", "say whether one run resolves more than another"),
+    "table": ("reports.table", "print several runs side by side"),
+    "prune": ("environments.pruning", "remove images of tasks that are not in use"),
+    "official": ("reports.official", "have a run's logs graded by the official swebench package too"),
+    "report": ("reports.pages", "write a run's page again"),
+    "submission": ("reports.submission", "make the folder that SWE-bench's repository of experiments takes"),
 }
 """Further commands, each with its module, which has a `main`; without one of them, a run is meant."""
 
@@ -52,7 +52,7 @@ exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wr
 
 
 def _price(text: str) -> "Price":
-    from qcode_evals.scoring import Price
+    from qcode_evals.reports.scoring import Price
 
     read, cached, written = map(float, text.split(","))
     return Price(read, cached, written)
@@ -194,17 +194,17 @@ async def _main(args: argparse.Namespace) -> int:
 
     from qcode.cli.signals import cancel_on_signals
     from qcode.errors import ConfigError
-    from qcode_evals.controls import Controls
-    from qcode_evals.dataset import load, select
-    from qcode_evals.executors.local import LocalExecutor
-    from qcode_evals.executors.protocol import Executor
-    from qcode_evals.executors.ray import RayExecutor
-    from qcode_evals.making import Maker
-    from qcode_evals.plans import Plan
-    from qcode_evals.presence import Outage
-    from qcode_evals.progress import progress_for
-    from qcode_evals.report import Results
-    from qcode_evals.run import Run
+    from qcode_evals.running.controls import Controls
+    from qcode_evals.running.executors.local import LocalExecutor
+    from qcode_evals.running.executors.protocol import Executor
+    from qcode_evals.running.executors.ray import RayExecutor
+    from qcode_evals.running.making import Maker
+    from qcode_evals.running.plans import Plan
+    from qcode_evals.running.progress import progress_for
+    from qcode_evals.running.results import Results
+    from qcode_evals.running.run import Run
+    from qcode_evals.server.presence import Outage
+    from qcode_evals.tasks.dataset import load, select
 
     instances = select(load(args.dataset), ids=tuple(args.instance), limit=args.limit)
     if args.attempts > 1 and any(instance.environment.verifier for instance in instances):
@@ -280,7 +280,7 @@ def _notice(line: str) -> None:
 
 def _announce(args: argparse.Namespace, instances: "Sequence[Instance]", controls: "Controls") -> None:
     """Say before it starts what a run of this size can show."""
-    from qcode_evals.controls import CONTROLS
+    from qcode_evals.running.controls import CONTROLS
     from qcode_evals.statistics import FLIPS, smallest_difference
 
     if args.agent in CONTROLS:
@@ -299,9 +299,9 @@ def _summary(
 ) -> int:
     from qcode.ui.sanitize import visible
     from qcode_evals.attempt import Outcome
-    from qcode_evals.pages import PAGE, page
-    from qcode_evals.report import writing
-    from qcode_evals.scoring import summary
+    from qcode_evals.reports.pages import PAGE, page
+    from qcode_evals.reports.scoring import summary
+    from qcode_evals.running.results import writing
 
     told = controls.summary(instances)
     with writing(args.out):

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from qcode.errors import ConfigError
-from qcode_evals.adapters.checkouts import polyglot, quixbugs
-from qcode_evals.adapters.hub import files_of
 from qcode_evals.cli import main
-from qcode_evals.dataset import ImageSource, Instance, load
+from qcode_evals.mining.checkouts import polyglot, quixbugs
+from qcode_evals.tasks.adapters.hub import files_of
+from qcode_evals.tasks.dataset import ImageSource, Instance, load
 from qcode_sandbox.images import ensure_image
 
 TEST_PATCH = """\
@@ -244,7 +244,8 @@ def test_a_split_comes_from_the_hub(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         program = (
-            "from qcode_evals.dataset import load; from pathlib import Path; print(load(Path('hf:own/set'))[0].repo)"
+            "from pathlib import Path; from qcode_evals.tasks.dataset import load\n"
+            "print(load(Path('hf:own/set'))[0].repo)"
         )
         done = subprocess.run(
             [sys.executable, "-P", "-c", program],

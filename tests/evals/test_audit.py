@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from qcode_evals.audit import looked_up
+from qcode_evals.reports.audit import looked_up
 
 
 def log(command: object) -> str:

@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from qcode.errors import ConfigError
+from qcode_evals.agents.command.definition import load_definition, shipped
+from qcode_evals.agents.command.endpoint import Endpoint, Model
+from qcode_evals.agents.command.tally import Tally
 from qcode_evals.cli import main
-from qcode_evals.command.definition import load_definition, shipped
-from qcode_evals.command.endpoint import Endpoint, Model
-from qcode_evals.command.tally import Tally
 from qcode_sandbox.service import listening
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from qcode.errors import ConfigError
-from qcode_evals.dataset import FilesSource, ImageSource, load, select
+from qcode_evals.tasks.dataset import FilesSource, ImageSource, load, select
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from histories import commit, git
 
-from qcode_evals.canary import Canary
 from qcode_evals.cli import main
-from qcode_evals.dataset import Instance, load
-from qcode_evals.history import History
+from qcode_evals.grading.canary import Canary
 from qcode_evals.mining.candidates import Candidate, Setup, candidate
+from qcode_evals.mining.history import History
+from qcode_evals.tasks.dataset import Instance, load
 
 Files = dict[str, str]
 

@@ -11,8 +11,8 @@ from qcode.events import Reason as Why
 from qcode.messages import Assistant, ToolCall, Usage
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.cli import main
-from qcode_evals.making import Made
-from qcode_evals.report import Results
+from qcode_evals.running.making import Made
+from qcode_evals.running.results import Results
 from qcode_tools.result import Status, ToolResult
 
 TEMPLATE = Path(__file__).parents[2] / "benchmarks" / "qwen3_coder.jinja"

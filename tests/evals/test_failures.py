@@ -6,8 +6,8 @@ import pytest
 
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.failures import cause
-from qcode_evals.making import Made
-from qcode_evals.report import Results, ResultsError
+from qcode_evals.running.making import Made
+from qcode_evals.running.results import Results, ResultsError
 
 STEPS = "the image x:1 cannot be built: Step 7/12 : ARG A=b\n---> 12ab\nStep 8/12 : RUN pip install nothing\n"
 RUNNING = f"{STEPS}---> Running in 12ab\n"

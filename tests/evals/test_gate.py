@@ -9,8 +9,8 @@ from openai_script import serving
 
 from qcode.app.options import RunOptions
 from qcode.messages import Usage
-from qcode_evals.executors.gate import Gate, Remote
-from qcode_evals.plans import Plan
+from qcode_evals.running.executors.gate import Gate, Remote
+from qcode_evals.running.plans import Plan
 
 
 def plan(url: str, *, requests: int = 2, tuned: bool = False) -> Plan:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from qcode_evals import grading
 from qcode_evals.attempt import Evidence
-from qcode_evals.dataset import Instance
-from qcode_evals.evidence import Report, Seal, report_in
-from qcode_evals.grading import section_of
-from qcode_evals.judging import Grade, Verdict, judge
+from qcode_evals.grading import fresh as grading
+from qcode_evals.grading.evidence import Report, Seal, report_in
+from qcode_evals.grading.fresh import section_of
+from qcode_evals.grading.judging import Grade, Verdict, judge
+from qcode_evals.tasks.dataset import Instance
 
 SEAL = Seal()
 TOKEN = SEAL.token

@@ -17,13 +17,13 @@ from qcode.backends.openai_compat import OpenAIBackend
 from qcode.backends.retry import AT_ONCE
 from qcode.messages import Assistant, Usage, User
 from qcode.model import Reachable, Request
+from qcode_evals.agents.command.endpoint import Endpoint, Model
+from qcode_evals.agents.command.tally import Tally
 from qcode_evals.cli import parser
-from qcode_evals.command.endpoint import Endpoint, Model
-from qcode_evals.command.tally import Tally
-from qcode_evals.inflight import NEVER, InFlight, Limited, in_flight
-from qcode_evals.plans import Plan
-from qcode_evals.queues import Queue, gauges
-from qcode_evals.tuning import FIRST, Tuner, work_of
+from qcode_evals.running.plans import Plan
+from qcode_evals.server.inflight import NEVER, InFlight, Limited, in_flight
+from qcode_evals.server.queues import Queue, gauges
+from qcode_evals.server.tuning import FIRST, Tuner, work_of
 from qcode_sandbox.service import listening
 
 ASK = Request(system="", history=(User(text="go on"),))

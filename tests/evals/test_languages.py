@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from qcode_evals.attempt import Evidence
-from qcode_evals.boxes import open_box
-from qcode_evals.canary import Canary
-from qcode_evals.dataset import Instance, load
-from qcode_evals.environment import Images
-from qcode_evals.grading import grade
-from qcode_evals.judging import Grade, Verdict
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
+from qcode_evals.grading.canary import Canary
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Grade, Verdict
 from qcode_evals.parsers.status import Status
+from qcode_evals.tasks.dataset import Instance, load
 from qcode_sandbox.pip_settings import pip_settings
 
 ROWS = {

@@ -1,6 +1,6 @@
 import pytest
 
-from qcode_evals.logparse import PARSERS, UNREADABLE, parse, parse_each, status_of
+from qcode_evals.parsers.logparse import PARSERS, UNREADABLE, parse, parse_each, status_of
 from qcode_evals.parsers.status import Status
 
 PYTEST_LOG = """\

@@ -13,12 +13,12 @@ from waiting import wait_until
 
 from qcode.errors import ConfigError
 from qcode_evals.cli import main
-from qcode_evals.dataset import Instance, load
-from qcode_evals.history import History
 from qcode_evals.mining.candidates import Candidate, Setup, candidate
 from qcode_evals.mining.checking import lists
+from qcode_evals.mining.history import History
 from qcode_evals.parsers.status import Status
-from qcode_evals.trees import Files, tree_hash, write_tree
+from qcode_evals.tasks.dataset import Instance, load
+from qcode_evals.tasks.trees import Files, tree_hash, write_tree
 
 P, F = Status.PASSED, Status.FAILED
 

@@ -10,13 +10,13 @@ import pytest
 
 from qcode.messages import Usage
 from qcode_evals.attempt import Attempt, Outcome, Seconds
-from qcode_evals.charts import ticks
 from qcode_evals.cli import main
-from qcode_evals.compare import read_attempts
-from qcode_evals.judging import Grade, Split, Verdict
-from qcode_evals.making import Made
-from qcode_evals.pages import page
-from qcode_evals.report import Results
+from qcode_evals.grading.judging import Grade, Split, Verdict
+from qcode_evals.reports.charts import ticks
+from qcode_evals.reports.compare import read_attempts
+from qcode_evals.reports.pages import page
+from qcode_evals.running.making import Made
+from qcode_evals.running.results import Results
 
 EVIL = '</pre><script>alert("x")</script><img src=http://127.0.0.1/x>\x1b]0;title\x07\u202e'
 

@@ -19,13 +19,13 @@ from waiting import come_about, wait_until
 from qcode.app.options import RunOptions
 from qcode.backends.retry import AT_ONCE
 from qcode_evals.cli import main
-from qcode_evals.dataset import Instance, load
-from qcode_evals.executors.local import LocalExecutor
-from qcode_evals.looking import look_over_http
-from qcode_evals.making import Job, Made, Maker
-from qcode_evals.plans import Plan
-from qcode_evals.presence import MOST_HITS, Outage, ServerLost, Sight, Watch
-from qcode_evals.trees import tree_hash
+from qcode_evals.running.executors.local import LocalExecutor
+from qcode_evals.running.making import Job, Made, Maker
+from qcode_evals.running.plans import Plan
+from qcode_evals.server.looking import look_over_http
+from qcode_evals.server.presence import MOST_HITS, Outage, ServerLost, Sight, Watch
+from qcode_evals.tasks.dataset import Instance, load
+from qcode_evals.tasks.trees import tree_hash
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"
 SERVER = Path(__file__).parents[2] / "benchmarks" / "openai_server.py"

@@ -6,9 +6,9 @@ import pytest
 
 from qcode.errors import ConfigError
 from qcode_evals.attempt import Attempt, Outcome
-from qcode_evals.judging import Grade, Split, Verdict
-from qcode_evals.making import Made
-from qcode_evals.report import Results
+from qcode_evals.grading.judging import Grade, Split, Verdict
+from qcode_evals.running.making import Made
+from qcode_evals.running.results import Results
 
 IDS = ["a", "b", "c", "d", "e", "f"]
 

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from qcode.app.options import RunOptions
-from qcode_evals.agents import PLAIN, Fittings
 from qcode_evals.attempt import Attempt
 from qcode_evals.cli import main
-from qcode_evals.dataset import Instance, load
-from qcode_evals.environment import Images
-from qcode_evals.making import Deadlines, Job, Maker
-from qcode_evals.plans import Plan
+from qcode_evals.environments.images import Images
+from qcode_evals.environments.opening import PLAIN, Fittings
+from qcode_evals.running.making import Deadlines, Job, Maker
+from qcode_evals.running.plans import Plan
+from qcode_evals.tasks.dataset import Instance, load
 from qcode_sandbox.opening import open_sandbox
 from qcode_sandbox.pip_settings import pip_settings
 from qcode_sandbox.protocol import Sandbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qcode_evals.room import Room
+from qcode_evals.environments.room import Room
 from qcode_sandbox.errors import SandboxUnavailable
 from qcode_sandbox.images import build_image, ensure_image, image_exists
 from qcode_sandbox.stored import StoredImage, free_bytes, remove_image, stored_images
@@ -21,7 +21,7 @@ MORE_THAN_ANY_DISK = 1e9
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from qcode_evals.room import Room
+from qcode_evals.environments.room import Room
 
 async def main():
     await Room(folder=Path(sys.argv[1])).hold(sys.argv[2])

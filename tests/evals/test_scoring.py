@@ -7,11 +7,11 @@ import pytest
 from qcode.messages import Usage
 from qcode_evals.attempt import Attempt, Outcome, Seconds
 from qcode_evals.cli import main
-from qcode_evals.compare import compared
-from qcode_evals.controls import Controls
-from qcode_evals.dataset import load
-from qcode_evals.scoring import Price, mixed, score, summary
-from qcode_evals.table import row as table_row
+from qcode_evals.reports.compare import compared
+from qcode_evals.reports.scoring import Price, mixed, score, summary
+from qcode_evals.reports.table import row as table_row
+from qcode_evals.running.controls import Controls
+from qcode_evals.tasks.dataset import load
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"
 

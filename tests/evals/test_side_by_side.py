@@ -16,9 +16,9 @@ from qcode.app.options import RunOptions
 from qcode.messages import Usage
 from qcode_evals.attempt import Attempt, Outcome, Seconds
 from qcode_evals.cli import main
-from qcode_evals.making import Made
-from qcode_evals.plans import Plan
-from qcode_evals.report import Results
+from qcode_evals.running.making import Made
+from qcode_evals.running.plans import Plan
+from qcode_evals.running.results import Results
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_name("data") / "instances.jsonl"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from qcode_evals.dataset import SdistSource
-from qcode_evals.sources import SourceError, fetch
+from qcode_evals.environments.sources import SourceError, fetch
+from qcode_evals.tasks.dataset import SdistSource
 from qcode_sandbox.pip_settings import PipSettings, pip_settings
 
 ARCHIVE = b"a source archive"

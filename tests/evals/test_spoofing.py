@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from diffs import new_file
 
-from qcode_evals.boxes import open_box
-from qcode_evals.dataset import Instance, load
-from qcode_evals.environment import Images
-from qcode_evals.grading import grade
-from qcode_evals.judging import Grade, Verdict
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Grade, Verdict
+from qcode_evals.tasks.dataset import Instance, load
 from qcode_sandbox.pip_settings import pip_settings
 from qcode_sandbox.protocol import Sandbox
 

@@ -7,8 +7,8 @@ from calls import call
 
 from qcode.agent.limits import Limits
 from qcode.errors import ConfigError
-from qcode_evals.dataset import Instance, load
-from qcode_evals.environment import Images
+from qcode_evals.environments.images import Images
+from qcode_evals.tasks.dataset import Instance, load
 from qcode_evals.training.env import Env
 from qcode_evals.training.messages import observation_text, system_text
 from qcode_evals.training.reward import PatchReward, patch_in

@@ -28,8 +28,8 @@ def test_the_wheel_holds_four_packages_and_their_data(tmp_path: Path) -> None:
         "qcode/agent/prompts/qwen-code.md",
         "qcode_tools/descriptions/bash.md",
         "qcode_tools/parsing/queries/python.scm",
-        "qcode_evals/command/definitions/aider.toml",
-        "qcode_evals/command/portable.sh",
+        "qcode_evals/agents/command/definitions/aider.toml",
+        "qcode_evals/agents/command/portable.sh",
         "qcode_sandbox/server.sh",
         "qcode/py.typed",
     ):

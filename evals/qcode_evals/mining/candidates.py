@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from qcode_evals.history import Commit, History, Tree
-from qcode_evals.logparse import PYTHON_PARSERS
 from qcode_evals.mining.ecosystems import OTHER, RUNNERS, Ecosystem, Unknown, detect
+from qcode_evals.mining.history import Commit, History, Tree
+from qcode_evals.parsers.logparse import PYTHON_PARSERS
 from qcode_evals.patches import protected
 
 BASES = {"bullseye": "debian-bullseye-py3.9", "bookworm": "debian-bookworm-py3.11", "trixie": "debian-trixie-py3.13"}

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from qcode_evals.boxes import open_box
-from qcode_evals.dataset import Instance
-from qcode_evals.environment import Images
-from qcode_evals.evidence import runner_of
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
 from qcode_evals.failures import cause
-from qcode_evals.grading import grade
-from qcode_evals.judging import Grade, Verdict
+from qcode_evals.grading.evidence import runner_of
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Grade, Verdict
 from qcode_evals.parsers.status import Status
+from qcode_evals.tasks.dataset import Instance
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
 

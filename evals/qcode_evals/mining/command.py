@@ -19,16 +19,16 @@ from pydantic import ValidationError
 from qcode.errors import ConfigError
 from qcode.ui.sanitize import visible
 from qcode_evals.arguments import interruptible, positive
-from qcode_evals.dataset import Instance
-from qcode_evals.environment import Images
+from qcode_evals.environments.images import Images
 from qcode_evals.failures import cause
-from qcode_evals.history import Commit, History
-from qcode_evals.logparse import PARSERS
 from qcode_evals.mining.candidates import NO_TESTS, Candidate, Setup, candidate, named
 from qcode_evals.mining.checking import DUMB, WORDS, checked
 from qcode_evals.mining.ecosystems import RUNNERS
+from qcode_evals.mining.history import Commit, History
 from qcode_evals.parsers.javascript import NAMES_FAILURES
-from qcode_evals.rows import ids_of, new_rows
+from qcode_evals.parsers.logparse import PARSERS
+from qcode_evals.tasks.dataset import Instance
+from qcode_evals.tasks.rows import ids_of, new_rows
 from qcode_sandbox.errors import SandboxUnavailable
 
 _PYTHONS = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}

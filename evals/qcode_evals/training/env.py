@@ -15,11 +15,11 @@ from qcode.agent.profile import PROFILES
 from qcode.app.solve import Outcome, Solve
 from qcode.errors import ConfigError
 from qcode.model import Request, Sampling
-from qcode_evals.boxes import open_box
-from qcode_evals.dataset import Instance
-from qcode_evals.environment import Images
-from qcode_evals.grading import grade
-from qcode_evals.judging import Grade, Verdict
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Grade, Verdict
+from qcode_evals.tasks.dataset import Instance
 from qcode_evals.training.driven import Driven
 from qcode_sandbox.errors import SandboxError
 from qcode_tools.toolsets import ToolsetName, build_toolset

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qcode_evals.boxes import open_box
-from qcode_evals.dataset import Instance, load
-from qcode_evals.environment import Images
-from qcode_evals.grading import grade
-from qcode_evals.judging import Verdict
-from qcode_evals.sources import SourceError
+from qcode_evals.environments.boxes import open_box
+from qcode_evals.environments.images import Images
+from qcode_evals.environments.sources import SourceError
+from qcode_evals.grading.fresh import grade
+from qcode_evals.grading.judging import Verdict
+from qcode_evals.tasks.dataset import Instance, load
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.pip_settings import pip_settings
 

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from qcode_evals.dataset import load
-from qcode_evals.environment import Images
+from qcode_evals.environments.images import Images
+from qcode_evals.tasks.dataset import load
 from qcode_evals.training.env import Env
 from qcode_evals.training.messages import observation_text, system_text
 from qcode_evals.training.reward import PatchReward

@@ -1,0 +1,1 @@
+"""Who makes the patches: the controls, the product, and other people's agents."""

@@ -1,0 +1,1 @@
+"""Where attempts work: images made from the rows, and boxes of them."""

@@ -1,0 +1,1 @@
+"""From a patch to a verdict, with evidence that the tested code cannot write."""

@@ -1,0 +1,1 @@
+"""A run from its tasks to its output folder."""

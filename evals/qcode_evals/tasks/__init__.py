@@ -1,0 +1,1 @@
+"""Rows of data sets, from whatever people keep them in."""
