@@ -49,7 +49,8 @@ def arms(plan: str, workers: int, runs: int) -> list[Arm]:
 
 def run(chosen: Sequence[Arm], shared: Sequence[str], out: Path, until: float | None) -> int:
     """Make the runs as far as there is time; how the last of them ended."""
-    from qcode_evals.cli import STOPPED, main
+    from qcode_evals.cli import main
+    from qcode_evals.score import STOPPED
 
     worst = 0
     for arm in chosen:
