@@ -11,7 +11,7 @@ from typing import Protocol
 from qcode.errors import BackendError, Malformed, Overloaded, QcodeError, Unavailable
 from qcode_evals.agents.protocol import Agent, Place, Prediction
 from qcode_evals.attempt import Attempt, Count, Outcome, RemovedChange, Seconds, attempt_folder
-from qcode_evals.environments.opening import PLAIN, Fittings
+from qcode_evals.environments.opening import PLAIN, Environments, Fittings, OpenBox, Opener
 from qcode_evals.environments.sources import SourceError
 from qcode_evals.grading.fresh import grade
 from qcode_evals.grading.in_place import judged
@@ -36,35 +36,6 @@ Unanswered = (Unavailable, Malformed, Overloaded)
 
 class ServerAway(QcodeError):
     """For the executor: the model's server went away under an attempt."""
-
-
-class OpenBox(Protocol):
-    """Opens a fresh sandbox for an instance from an image."""
-
-    def __call__(
-        self, instance: Instance, image: str, fittings: Fittings = PLAIN, /
-    ) -> AbstractAsyncContextManager[Sandbox]:
-        """Raises (on entering): SandboxError."""
-        ...
-
-
-class Environments(Protocol):
-    """Makes what boxes are opened from, each once."""
-
-    async def ready(self) -> None:
-        """Whether any can be made at all. Raises: SandboxError."""
-        ...
-
-    async def ensure(self, instance: Instance) -> str:
-        """Name of an image, or of a folder, that is there when this returns, and kept until `release`.
-
-        Raises: SandboxError, SourceError.
-        """
-        ...
-
-    def release(self, instance: Instance) -> None:
-        """What `ensure` gave is no longer in use; once for each time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +121,7 @@ class Maker:
 
     agent: Agent
     images: Environments
-    open_box: OpenBox
+    open_box: Opener
     watcher: Watcher
     folder: Path
     deadlines: Deadlines = Deadlines()
@@ -215,9 +186,7 @@ class Maker:
         if work.grade is None:
             raise SandboxError("the container was gone before it could be judged")
 
-    async def _agent(
-        self, work: _Work, open_box: Callable[..., AbstractAsyncContextManager[Sandbox]], place: Place
-    ) -> None:
+    async def _agent(self, work: _Work, open_box: OpenBox, place: Place) -> None:
         """Let it work. Raises: ServerAway, and as the agent does."""
         watch = self.agent.watch
         try:

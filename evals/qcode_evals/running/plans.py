@@ -11,7 +11,7 @@ from qcode_evals.environments.room import FLOOR_GB, Room
 
 if TYPE_CHECKING:
     from qcode_evals.environments.images import OnBuild
-    from qcode_evals.running.making import Environments, OpenBox
+    from qcode_evals.environments.opening import Environments, Opener
     from qcode_evals.server.inflight import Places
 
 
@@ -32,7 +32,7 @@ class Plan:
 
     async def environments(
         self, on_build: "OnBuild | None" = None, on_note: Callable[[str], None] | None = None
-    ) -> "tuple[Environments, OpenBox]":
+    ) -> "tuple[Environments, Opener]":
         """What boxes are made from, and how one is opened. Raises: SandboxUnavailable."""
         if self.boxes == "process":
             from qcode_evals.environments.process_boxes import Trees, open_process_box
