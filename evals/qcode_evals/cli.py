@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcode_evals.arguments import positive
+from qcode.cli.arguments import between, positive
 from qcode_evals.environments.room import FLOOR_GB
 from qcode_evals.server.presence import PATIENCE_S
 
@@ -47,7 +47,10 @@ exit codes: 0 every attempt was judged · 1 --expect-resolved is not met · 2 wr
 def _price(text: str) -> "Price":
     from qcode_evals.reports.scoring import Price
 
-    read, cached, written = map(float, text.split(","))
+    try:
+        read, cached, written = map(between(0), text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three prices, such as 0.2,0.02,0.8") from None
     return Price(read, cached, written)
 
 
@@ -92,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         help="leave with 1 unless every instance is resolved (for gold), or none is (for empty)",
     )  # fmt: skip
     top.add_argument(
-        "--disk-floor", type=float, default=FLOOR_GB, metavar="GB",
+        "--disk-floor", type=between(0), default=FLOOR_GB, metavar="GB",
         help="below it no image is built, and images of earlier tasks are removed (default: %(default)g)",
     )  # fmt: skip
     top.add_argument("--verbose", action="store_true", help="say every phase and every line of the builds")
@@ -114,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--tools", choices=["swe", "small", "qwen-code", "minimal"], metavar="SET",
                        help="as for qcode run")  # fmt: skip
     model.add_argument("--no-constrain", action="store_true", help="as for qcode run")
-    model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
+    model.add_argument("--temperature", type=between(0, 5), metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument(
         "--price", type=_price, metavar="R,C,W",

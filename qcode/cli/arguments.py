@@ -1,6 +1,8 @@
 """Arguments that several commands have."""
 
 import argparse
+import math
+from collections.abc import Callable
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
                           "before it answers (also: /think in the task)")  # fmt: skip
     thinking.add_argument("--no-think", action="store_false", dest="think", default=None, help="… or not (/no_think)")
     model.add_argument("--thinking-budget", type=positive, metavar="N", help="tokens that it may think at most")
-    model.add_argument("--temperature", type=float, metavar="T", help="instead of the model's recommended one")
+    model.add_argument("--temperature", type=between(0, 5), metavar="T", help="instead of the model's recommended one")
     model.add_argument("--seed", type=int, metavar="N", help="make sampling repeatable")
     model.add_argument("--dialect", choices=["qwen3_coder", "hermes"], help="form of the model's tool calls (default: "
                        "what the registry says of it)")  # fmt: skip
@@ -95,6 +97,22 @@ def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or (number := int(text)) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return number
+
+
+def between(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads a number in these bounds, which float alone would not keep: "nan" is a float, and so is "-inf"."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least <= value <= most and math.isfinite(value)):
+            bounds = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of {least:g} or more"
+            raise argparse.ArgumentTypeError(f"{text!r} is no number {bounds}")
+        return value
+
     return number
 
 

@@ -94,3 +94,22 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=buffered, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--price", "1,2"], "'1,2' is not three prices, such as"),
+        (["--price", "nan,1,1"], "'nan' is no number of 0 or more"),
+        (["--disk-floor", "nan"], "'nan' is no number of 0 or more"),
+        (["--temperature", "-1"], "'-1' is no number from 0 to 5"),
+        (["--workers", "0"], "'0' is no whole number above 0"),
+    ],
+)
+def test_a_number_that_is_none_is_said_with_what_it_should_be(
+    arguments: list[str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--dataset", str(tmp_path / "rows.jsonl"), "--agent", "gold", "--out", str(tmp_path / "o"), *arguments])
+    assert ended.value.code == 2
+    assert says in capfd.readouterr().err.splitlines()[-1]

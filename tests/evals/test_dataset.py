@@ -109,6 +109,14 @@ def test_json_as_a_list_or_by_name(tmp_path: Path) -> None:
         load(path)
 
 
+@pytest.mark.parametrize("name", ["data.json", "data.jsonl"])
+def test_what_an_editor_on_windows_saved(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(
+        b"\xef\xbb\xbf" + json.dumps([row()] if name == "data.json" else row()).encode() + b"\r\n"
+    )
+    assert [instance.instance_id for instance in load(tmp_path / name)] == ["own__adder-1"]
+
+
 def test_parquet(tmp_path: Path) -> None:
     import pyarrow
     from pyarrow import parquet

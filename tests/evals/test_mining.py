@@ -115,7 +115,7 @@ def test_one_that_says_no_number_is_asked_again(repo: Path, tmp_path: Path, caps
     for option in ("--commits", "--limit", "--runs"):
         with pytest.raises(SystemExit):
             main(["mine", str(repo), "--out", str(tmp_path / "x"), option, "0"])
-        assert f"argument {option}: must be at least 1" in capsys.readouterr().err
+        assert f"argument {option}: '0' is no whole number above 0" in capsys.readouterr().err
 
 
 def test_rows_that_are_there_are_kept(repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

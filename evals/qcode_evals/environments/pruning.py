@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from qcode.cli.arguments import between
 from qcode_evals.environments.room import Room
 
 _DAY_S = 86_400.0
@@ -14,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     top = argparse.ArgumentParser(prog="qcode-evals prune", description=(__doc__ or "").partition(": ")[2])
     top.add_argument(
-        "--unused-days", type=float, default=0.0, metavar="N", help="only those not needed for N days (default: 0)"
+        "--unused-days", type=between(0), default=0.0, metavar="N", help="only those not needed for N days (default: 0)"
     )
     return top
 

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from qcode.cli.arguments import positive
 from qcode.ui.sanitize import visible
-from qcode_evals.arguments import interruptible, positive
 from qcode_evals.environments.images import Images
+from qcode_evals.interrupts import interruptible
 from qcode_evals.mining.checking import checked
 from qcode_evals.mining.checkouts import polyglot, quixbugs
 from qcode_evals.tasks.rows import ids_of, new_rows

@@ -16,11 +16,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from qcode.cli.arguments import positive
 from qcode.errors import ConfigError
 from qcode.ui.sanitize import visible
-from qcode_evals.arguments import interruptible, positive
 from qcode_evals.environments.images import Images
 from qcode_evals.failures import cause
+from qcode_evals.interrupts import interruptible
 from qcode_evals.mining.candidates import NO_TESTS, Candidate, Setup, candidate, named
 from qcode_evals.mining.checking import DUMB, WORDS, checked
 from qcode_evals.mining.ecosystems import RUNNERS

@@ -70,7 +70,7 @@ def new_rows(path: Path, *, resume: bool) -> Iterator[Callable[[dict[str, Any]],
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark at the beginning
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the data set {path}: {why}") from None

@@ -1,17 +1,8 @@
-"""What the commands share: kinds of arguments, and how work with containers ends when it is interrupted."""
+"""How a command's work with containers ends when it is interrupted."""
 
-import argparse
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
-
-
-def positive(text: str) -> int:
-    """A count. Raises: ArgumentTypeError, ValueError."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def interruptible(work: Coroutine[Any, Any, int]) -> int:
