@@ -173,6 +173,7 @@ fuzz: $(VENV)/dev.stamp
 	EXPLORE=1 $(PY) -P -m pytest -q tests/codec tests/tools tests/session tests/sandbox/test_gate.py tests/sandbox/test_output.py
 
 eval-gold: setup $(VENV)/dev.stamp
+	rm -rf $(OUT)/gold $(OUT)/empty
 	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/instances.jsonl --agent gold --workers 2 --out $(OUT)/gold --expect-resolved all
 	$(PY) -P evals/swebench.py --dataset $(EVALDATA)/instances.jsonl --agent empty --workers 2 --out $(OUT)/empty --expect-resolved none
 
