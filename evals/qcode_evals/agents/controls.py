@@ -12,11 +12,11 @@ from qcode_evals.tasks.dataset import Instance
 
 
 @dataclass(frozen=True, slots=True)
-class Gold:
-    """The data set's own patch: whatever it does not resolve is wrong with the row or with this machine."""
+class _Control:
+    """What both have in common: no model, nothing to find out and nothing to release."""
 
-    name: str = "gold"
-    model: str = "gold"
+    name: str
+    model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     grades_empty: bool = True
     watch: Watch = UNWATCHED
@@ -24,6 +24,17 @@ class Gold:
 
     async def ready(self) -> None:
         """Nothing to find out."""
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gold(_Control):
+    """The data set's own patch: whatever it does not resolve is wrong with the row or with this machine."""
+
+    name: str = "gold"
+    model: str = "gold"
 
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """The row's patch, which needs no sandbox; or what the task's solution does."""
@@ -32,23 +43,13 @@ class Gold:
                 await solve(instance, verifier, box)
         return Prediction(instance.patch)
 
-    async def aclose(self) -> None:
-        """Nothing to release."""
-
 
 @dataclass(frozen=True, slots=True)
-class Empty:
+class Empty(_Control):
     """No patch, but graded all the same: an instance that this resolves does not test anything."""
 
     name: str = "empty"
     model: str = "empty"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    grades_empty: bool = True
-    watch: Watch = UNWATCHED
-    places: None = None
-
-    async def ready(self) -> None:
-        """Nothing to find out."""
 
     async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
         """Nothing; needs a sandbox only where that is what is judged."""
@@ -56,6 +57,3 @@ class Empty:
             async with open_box():
                 pass
         return Prediction("")
-
-    async def aclose(self) -> None:
-        """Nothing to release."""
