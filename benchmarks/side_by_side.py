@@ -1,7 +1,7 @@
 """`make eval-agents`, `eval-toolsets`, `eval-best-of`: runs over the same tasks with one model, one after the other.
 
-agents: qcode and three others. best-of: one attempt of qcode's against the best of eight. toolsets: qcode with each of
-its tool sets, three runs each. What is finished is kept under --out, also after a kill -9: the same command goes on,
+agents: qcode and three others, one of them in two ways. best-of: one attempt of qcode's against the best of eight.
+toolsets: qcode with each of its tool sets, three runs each. What is finished is kept under --out, also after a kill -9: the same command goes on,
 and `--seconds` stops it in good time. In the end, and whenever it stops, it prints what there is as a table.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 TURNS, SECONDS = 12, 900
 """Limits of an attempt, the same for all."""
-OTHERS = ("aider", "mini-swe-agent", "qwen-code")
+OTHERS = ("aider", "mini-swe-agent", "qwen-code-bare", "qwen-code")
 TOOLS = ("swe", "small", "qwen-code", "minimal")
 GOES_ON = {0, 1, 4}
 """Exit codes of a run after which the next one is tried: attempts that failed with the machine are made again later."""

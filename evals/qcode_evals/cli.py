@@ -68,8 +68,9 @@ def parser() -> argparse.ArgumentParser:
                      "Terminal-Bench's tasks")  # fmt: skip
     top.add_argument(
         "--agent", required=True, metavar="NAME|FILE",
-        help="gold: the data set's own patches; empty: no patch, judged all the same; qcode: this agent; or another "
-        "one in the same boxes: mini-swe-agent, aider, qwen-code, mistral-vibe, or the file of a definition",
+        help="gold: the data set's own patches; empty: no patch, judged all the same; qcode: this agent; or "
+        "another one in the same boxes: mini-swe-agent, aider, qwen-code, qwen-code-bare, mistral-vibe, or the "
+        "file of a definition",
     )  # fmt: skip
     top.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results and logs go")
     top.add_argument("--workers", type=positive, default=1, metavar="N", help="sandboxes at a time (default: 1)")

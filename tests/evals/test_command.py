@@ -156,7 +156,7 @@ async def test_what_is_no_request_ends_the_connection() -> None:
 
 
 def test_the_shipped_definitions_load() -> None:
-    assert shipped() == ("aider", "mini-swe-agent", "mistral-vibe", "qwen-code")
+    assert shipped() == ("aider", "mini-swe-agent", "mistral-vibe", "qwen-code", "qwen-code-bare")
     for name in shipped():
         assert load_definition(name).name == name
 
