@@ -1,8 +1,9 @@
 """`make eval-agents`, `eval-toolsets`, `eval-best-of`: runs over the same tasks with one model, one after the other.
 
 agents: qcode and three others, one of them in two ways. best-of: one attempt of qcode's against the best of eight.
-toolsets: qcode with each of its tool sets, three runs each. What is finished is kept under --out, also after a kill -9: the same command goes on,
-and `--seconds` stops it in good time. In the end, and whenever it stops, it prints what there is as a table.
+toolsets: qcode with each of its tool sets, three runs each. What is finished is kept under --out, also after a kill -9:
+the same command goes on, and `--seconds` stops it in good time. In the end, and whenever it stops, it prints what there
+is as a table.
 """
 
 import argparse
