@@ -123,8 +123,9 @@ bench-prechecks: setup $(VENV)/dev.stamp
 # The 1.5B model on a real vLLM that qcode serves: the example, with the server's parser of calls and without, and qcode's
 # share of the server's speed.
 WINDOW = 16384
+WEIGHTS = $(OUT)/checkpoint
 BENCH_VLLM = QCODE_VLLM_PYTHON=$(CURDIR)/build/vllm-env/bin/python $(VENV)/bin/qcode serve qwen2.5-coder-1.5b --engine vllm \
-  --weights $(OUT)/checkpoint --port 8123 --context $(WINDOW) --flag tool-call-parser=qwen3_coder
+  --weights $(WEIGHTS) --port 8123 --context $(WINDOW) --flag tool-call-parser=qwen3_coder
 BENCH_URL = --base-url http://127.0.0.1:8123/v1 --model qwen2.5-coder-1.5b
 bench-serving: setup vllm-env $(VENV)/dev.stamp
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
@@ -143,12 +144,15 @@ SIDE = $(PY) -P benchmarks/side_by_side.py $(@:eval-%=%) --dataset $(EVALDATA)/q
   $(if $(SECONDS_AT_MOST),--seconds $(SECONDS_AT_MOST))
 # Qwen Code's prompt and answer do not fit into less.
 eval-agents eval-best-of eval-toolsets: WINDOW = 32768
+# INT8=1 on a processor without AMX, which reads prompts five times as fast then.
+eval-agents eval-best-of eval-toolsets: WEIGHTS = $(OUT)/checkpoint$(if $(INT8),-int8)
 eval-agents eval-best-of eval-toolsets: setup $(VENV)/dev.stamp $(if $(URL),,vllm-env)
 ifdef URL
 	$(SIDE) --base-url $(URL) $(if $(MODEL),--model $(MODEL))
 else
 	$(VENV)/bin/qcode models pull qwen2.5-coder-1.5b --yes
 	test -f $(OUT)/checkpoint/model.safetensors || $(OUT)/vllm-env/bin/python -P benchmarks/checkpoint.py "$$($(VENV)/bin/qcode models path qwen2.5-coder-1.5b)" $(OUT)/checkpoint
+	test -f $(WEIGHTS)/model.safetensors || $(OUT)/vllm-env/bin/python -P benchmarks/int8.py $(OUT)/checkpoint $(WEIGHTS)
 	PYTHONPATH=$(CURDIR)/benchmarks/vllm_plugin $(BENCH_VLLM)
 	$(SIDE) $(BENCH_URL); code=$$?; $(VENV)/bin/qcode serve stop --force; exit $$code
 endif
@@ -192,7 +196,7 @@ eval-languages: setup $(VENV)/dev.stamp
 	rm -rf $(OUT)/languages-gold $(OUT)/languages-empty
 	$(PY) -P evals/swebench.py --dataset tests/evals/data/languages.jsonl --agent gold --workers 2 --out $(OUT)/languages-gold --expect-resolved all
 	$(PY) -P evals/swebench.py --dataset tests/evals/data/languages.jsonl --agent empty --workers 2 --out $(OUT)/languages-empty --expect-resolved none
-	$(PY) -P -m pytest -q -m languages tests/evals/test_languages.py tests/evals/test_ecosystems.py
+	$(PY) -P -m pytest -q -m languages tests/evals/test_languages.py tests/evals/test_ecosystems.py tests/evals/test_npm_runners.py
 
 # A run that is killed thirty times, at chance moments.
 eval-kills: setup $(VENV)/dev.stamp

@@ -58,6 +58,7 @@ def polyglot(folder: Path, about: str) -> str:
         (["--dataset", DATA, "--agent", "gold", "--out", "torn/attempts.jsonl"], 2, "cannot write to"),
         (["--dataset", DATA, "--agent", "gold", "--out", "o", "--instance", "nobody"], 2, "no instance nobody"),
         (["--dataset", "cut.jsonl", "--agent", "gold", "--out", "o"], 2, "cut.jsonl, line 1: not JSON"),
+        (["--dataset", "/dev/zero", "--agent", "gold", "--out", "o"], 2, "the data set /dev/zero: it is not a file"),
         (["--dataset", "cut.parquet", "--agent", "gold", "--out", "o"], 2, "cannot read the data set cut.parquet"),
     ],
 )  # fmt: skip

@@ -136,6 +136,16 @@ async def test_a_server_that_goes_away_is_told_and_remembered() -> None:
     assert "cannot be asked" in tally.failure
 
 
+async def test_a_stream_that_breaks_off_ends_the_agents_connection_too(caplog: pytest.LogCaptureFixture) -> None:
+    tally = Tally()
+    async with endpoint([{"text": "one two", "chunk": 1, "close_at": 3}], tally) as (client, _):
+        with pytest.raises(httpx.HTTPError):
+            await client.post("chat/completions", json=asked(stream=True))
+        await asyncio.sleep(0)
+    assert "cannot be asked" in tally.failure
+    assert not caplog.records, "the terminal of whoever runs the harness stays clean"
+
+
 async def test_errors_of_the_server_pass_and_do_not_count() -> None:
     tally = Tally()
     replies = [{"status": 429, "body": {"error": {"message": "later"}}, "headers": {"Retry-After": "1"}}]

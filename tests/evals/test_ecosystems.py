@@ -9,15 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from histories import commit, git
+from histories import commit
+from mined import Files, history_of, mined_and_judged
 
-from qcode_evals.cli import main
 from qcode_evals.grading.canary import Canary
 from qcode_evals.mining.candidates import Candidate, Setup, candidate
 from qcode_evals.mining.history import History
-from qcode_evals.tasks.dataset import Instance, load
-
-Files = dict[str, str]
+from qcode_evals.tasks.dataset import Instance
 
 GO_TEST = (
     'package calc\n\nimport "testing"\n\nfunc TestNAME(t *testing.T) {\n\tif Add(CALL {\n\t\tt.Fatal("wrong")\n\t}\n}\n'
@@ -115,44 +113,20 @@ IS_NUMBER = "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QK
 OF_C = ["--test-files", "checks/*", "--log-parser", "jq", "--test-command", "gcc -o /tmp/all {files} *.c && /tmp/all"]
 
 
-def history_of(folder: Path, *commits: Files) -> History:
-    folder.mkdir(exist_ok=True)
-    git(folder, "init", "-q", "-b", "main")
-    for number, files in enumerate(commits):
-        commit(folder, f"The change {number}", files)
-    return History(folder)
-
-
 def newest(history: History, setup: Setup) -> Candidate | str:
     return candidate(history, next(history.commits(1)), setup)
 
 
-def mined_and_judged(kind: str, tmp_path: Path, *options: str) -> None:
-    """A row from the history, whose own patch resolves it, and that is not resolved without."""
-    history_of(tmp_path / "repo", *PROJECTS[kind])
-    rows_of(kind, tmp_path, *options)
-
-
-def rows_of(kind: str, tmp_path: Path, *options: str) -> None:
-    """The same of a history that is there."""
-    rows = tmp_path / "rows.jsonl"
-    mine = ["mine", str(tmp_path / "repo"), "--out", str(rows), "--runs", "1", "--debian", "bookworm", *options]
-    assert main(mine) == 0
-    (instance,) = load(rows)
-    to_pass, kept = FOUND[kind]
-    assert list(instance.fail_to_pass) == to_pass
-    assert set(kept) <= set(instance.pass_to_pass)
-    for agent, resolved in (("gold", "all"), ("empty", "none")):
-        judge = ["--dataset", str(rows), "--agent", agent, "--expect-resolved", resolved]
-        assert main([*judge, "--out", str(tmp_path / agent)]) == 0
-        report = json.loads((tmp_path / agent / "report.json").read_text(encoding="utf-8"))
-        assert report["resolved_instances"] == (1 if agent == "gold" else 0)
+def judged(kind: str, tmp_path: Path, *options: str) -> None:
+    """With the tests of FOUND."""
+    mined_and_judged(tmp_path, *FOUND[kind], *options)
 
 
 @pytest.mark.languages
 @pytest.mark.parametrize("kind", ["go", "node", "cargo", "unittest"])
 def test_a_project_is_known_by_its_files(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mined_and_judged(kind, tmp_path)
+    history_of(tmp_path / "repo", *PROJECTS[kind])
+    judged(kind, tmp_path)
     assert f"tests of {kind}" in capsys.readouterr().err
 
 
@@ -185,7 +159,7 @@ def test_modules_that_go_sum_names_are_there_without_a_network(tmp_path: Path) -
     history_of(tmp_path / "repo", {**before, **required}, {**after, "calc.go": using})
     unpack = f"echo {base64.b64encode(proxy.getvalue()).decode()} | base64 -d | tar -xz -C /"
     settings = "go env -w GOPROXY=file:///proxy 'GONOSUMDB=*'"
-    rows_of("go", tmp_path, "--setup", unpack, "--setup", settings)
+    judged("go", tmp_path, "--setup", unpack, "--setup", settings)
 
 
 @pytest.mark.languages
@@ -202,12 +176,13 @@ def test_packages_of_the_lock_are_there_without_a_network(tmp_path: Path) -> Non
     locked = {"package.json": json.dumps(about), "package-lock.json": json.dumps(lock)}
     using = "const is = require('is-number');\nexports.add = (a, b) => (is(a) ? a + b : 0);\n"
     history_of(tmp_path / "repo", {**before, **locked}, {**after, "calc.js": using})
-    rows_of("node", tmp_path)
+    judged("node", tmp_path)
 
 
 @pytest.mark.docker
 def test_any_command_whose_log_is_read_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mined_and_judged("C", tmp_path, *OF_C)
+    history_of(tmp_path / "repo", *PROJECTS["C"])
+    judged("C", tmp_path, *OF_C)
     assert "gcc -o /tmp/all {files} *.c && /tmp/all" in capsys.readouterr().err
 
 

@@ -14,9 +14,12 @@ from pathlib import PurePosixPath
 from qcode_evals.parsers.status import Status
 
 _JAVASCRIPT = """
-;(typeof test !== 'undefined' ? test : typeof it !== 'undefined' ? it : () => {})('NAME', () => {
-  throw new Error('must fail');
-});
+;(typeof test !== 'undefined' ? test : typeof it !== 'undefined' ? it : typeof tape !== 'undefined' ? tape : () => {})(
+  'NAME', (t) => {
+    if (!t || !t.end) throw new Error('must fail');
+    t.fail('NAME');  // TAP names assertions, and what is thrown has no name.
+    t.end();
+  });
 """
 _RUBY = """
 if defined?(RSpec)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from qcode.errors import ConfigError
 
@@ -14,6 +14,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
     A JSON file holds a list of rows, or an object of rows by name. Raises: ConfigError.
     """
+    if path.exists() and not (path.is_file() or path.is_fifo()):
+        raise ConfigError(f"cannot read the data set {path}: it is not a file")
     match path.suffix:
         case ".parquet":
             yield from _parquet(path)
@@ -68,26 +70,32 @@ def new_rows(path: Path, *, resume: bool) -> Iterator[Callable[[dict[str, Any]],
         yield add
 
 
-def _text(path: Path) -> str:
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
     try:
-        return path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark at the beginning
+        with path.open(encoding="utf-8-sig", newline="\n") as file:  # editors on Windows write a mark at the beginning
+            yield file
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot read the data set {path}: {why}") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except ValueError as error:
-                raise ConfigError(f"{path}, line {number}: not JSON: {error}") from None
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise ConfigError(f"{path}, line {number}: not JSON: {error}") from None
+                yield f"line {number}", row
 
 
 def _json(path: Path) -> Iterator[tuple[str, Any]]:
+    with _opened(path) as file:
+        text = file.read()
     try:
-        value = json.loads(_text(path))
+        value = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     rows = list(value.values()) if isinstance(value, dict) else value

@@ -60,8 +60,8 @@ class Endpoint:
         try:
             while (exchange := await _next(connection, reader, writer)) is not None:
                 await _Answer(connection, writer, self._model, self._tally).give(exchange)
-                if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.MUST_CLOSE:
-                    return
+                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+                    return  # one side wants to close, or the answer was broken off with the server's
                 connection.start_next_cycle()
         except h11.RemoteProtocolError as error:
             writer.write(f"HTTP/1.1 {error.error_status_hint} Bad\r\nConnection: close\r\n\r\n".encode())
