@@ -19,6 +19,7 @@ from qcode_evals.agents.command.definition import load_definition, shipped
 from qcode_evals.agents.command.endpoint import Endpoint, Model
 from qcode_evals.agents.command.tally import Tally
 from qcode_evals.cli import main
+from qcode_evals.server.inflight import InFlight
 from qcode_sandbox.service import listening
 
 DATA = Path(__file__).with_name("data") / "instances.jsonl"
@@ -43,7 +44,7 @@ def scripted_server(replies: list[dict[str, Any]]) -> Any:
 
 @asynccontextmanager
 async def endpoint(
-    replies: list[dict[str, Any]], tally: Tally, **sampling: Any
+    replies: list[dict[str, Any]], tally: Tally, *, room: int = 64, **sampling: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
     """A client of an endpoint in front of a scripted server."""
     server = scripted_server(replies)
@@ -51,7 +52,7 @@ async def endpoint(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.sock"
         async with httpx.AsyncClient(headers={"Authorization": "Bearer secret"}) as far:
-            handle = Endpoint(Model(far, url, "the-model", sampling), tally).handle
+            handle = Endpoint(Model(far, url, "the-model", sampling, InFlight(room)), tally).handle
             async with listening(path, handle, limit=1 << 16):
                 near = httpx.AsyncHTTPTransport(uds=str(path))
                 async with httpx.AsyncClient(transport=near, base_url="http://box/v1/") as client:
@@ -144,6 +145,14 @@ async def test_a_stream_that_breaks_off_ends_the_agents_connection_too(caplog: p
         await asyncio.sleep(0)
     assert "cannot be asked" in tally.failure
     assert not caplog.records, "the terminal of whoever runs the harness stays clean"
+
+
+async def test_an_agent_that_hangs_up_does_not_keep_the_server() -> None:
+    async with endpoint([{"text": "yes", "hang_s": [-1, 60]}, {"text": "yes"}], Tally(), room=1) as (client, _):
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("chat/completions", json=asked(stream=True), timeout=0.2)
+        answer = await client.post("chat/completions", json=asked(stream=True), timeout=20)
+    assert '"yes"' in answer.text
 
 
 async def test_errors_of_the_server_pass_and_do_not_count() -> None:

@@ -7,6 +7,8 @@ sampling are put in, the key stays outside, and a stream ends with its usage whe
 import asyncio
 import json
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +61,9 @@ class Endpoint:
         connection = h11.Connection(h11.SERVER)
         try:
             while (exchange := await _next(connection, reader, writer)) is not None:
-                await _Answer(connection, writer, self._model, self._tally).give(exchange)
+                answer = _Answer(connection, writer, self._model, self._tally)
+                if not await _while_there(answer.give(exchange), connection, reader):
+                    return
                 if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                     return  # one side wants to close, or the answer was broken off with the server's
                 connection.start_next_cycle()
@@ -90,6 +94,36 @@ async def _next(
             return _Exchange(request.method.decode(), request.target.decode("ascii", "replace"), bytes(body))
         else:
             return None
+
+
+async def _while_there(
+    answer: Coroutine[Any, Any, None], connection: h11.Connection, reader: asyncio.StreamReader
+) -> bool:
+    """Whether the agent waited for all of an answer. One that hangs up before frees the server of it at once, which may
+    have a long prompt to read yet."""
+    giving = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(_left(connection, reader))
+    try:
+        await asyncio.wait((giving, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if giving.done():
+            giving.result()
+        return giving.done()
+    finally:
+        giving.cancel()
+        leaving.cancel()
+        await asyncio.wait((giving, leaving))
+
+
+async def _left(connection: h11.Connection, reader: asyncio.StreamReader) -> None:
+    """Come back when the other side has hung up; what else it sends is for the next request."""
+    ahead = 0
+    with suppress(OSError):
+        while ahead < _BODY_LIMIT:
+            if not (data := await reader.read(_BLOCK)):
+                return
+            ahead += len(data)
+            connection.receive_data(data)
+        await asyncio.Event().wait()
 
 
 @dataclass
