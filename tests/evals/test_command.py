@@ -51,7 +51,7 @@ async def endpoint(
     url = await server.start()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.sock"
-        async with httpx.AsyncClient(headers={"Authorization": "Bearer secret"}) as far:
+        async with httpx.AsyncClient(headers={"Authorization": "Bearer secret"}, timeout=60) as far:
             handle = Endpoint(Model(far, url, "the-model", sampling, InFlight(room)), tally).handle
             async with listening(path, handle, limit=1 << 16):
                 near = httpx.AsyncHTTPTransport(uds=str(path))
