@@ -45,6 +45,19 @@ async def test_output_comes_in_parts_and_the_whole_is_in_a_file(bench: Any) -> N
         assert "1\n" in await b.ok("bash", command=f"cat {whole[1]}") + "\n"
 
 
+async def test_what_is_put_out_while_it_is_looked_at_is_shown_once(bench: Any) -> None:
+    async with bench() as b:
+        await b.ok("bash", command="for i in {1..400}; do echo $i; sleep 0.002; done", background=True)
+        shown, part = "", ""
+        for _ in range(3_000):
+            part = await b.ok("bash", command="job 1 output")
+            shown += "".join(line for line in part.splitlines() if not line.startswith("["))
+            if "has ended" in part:
+                break
+        assert "has ended with exit code 0" in part
+        assert shown == "".join(map(str, range(1, 401)))
+
+
 async def test_a_job_is_ended_with_all_that_it_started(bench: Any) -> None:
     async with bench() as b:
         words, other = [mark() for _ in range(3)], mark()

@@ -43,6 +43,7 @@ d=$(mktemp -d "${{TMPDIR:-/tmp}}/qcode-job.XXXXXX")
 printf '%s' "$d"; unset d
 """
 
+# No more than the size that was counted: what the job puts out meanwhile is for the next look.
 _LOOK = """
 cd -- "$1" || exit 1
 for ((i = 0; i < $3 * 10; i++)); do [[ -e code ]] && break; sleep 0.1; done
@@ -50,7 +51,8 @@ if [[ -e code ]]; then read -r code <code; printf '%s' "$code"; fi
 printf '\\n'
 size=$(wc -c <output)
 printf '%s\\n' "$size"
-if ((size - $2 > $4)); then tail -c "$4" output; else tail -c "+$(($2 + 1))" output; fi
+begin=$((size - $2 > $4 ? size - $4 : $2))
+tail -c "+$((begin + 1))" output | head -c "$((size - begin))"
 [[ -s tail ]] && printf '\\n[...]\\n' && tail -c "$4" tail
 exit 0
 """
