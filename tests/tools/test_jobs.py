@@ -48,14 +48,15 @@ async def test_output_comes_in_parts_and_the_whole_is_in_a_file(bench: Any) -> N
 async def test_what_is_put_out_while_it_is_looked_at_is_shown_once(bench: Any) -> None:
     async with bench() as b:
         await b.ok("bash", command="for i in {1..400}; do echo $i; sleep 0.002; done", background=True)
-        shown, part = "", ""
+        shown: list[str] = []
+        part = ""
         for _ in range(3_000):
             part = await b.ok("bash", command="job 1 output")
-            shown += "".join(line for line in part.splitlines() if not line.startswith("["))
+            shown += [line for line in part.splitlines() if not line.startswith("[")]
             if "has ended" in part:
                 break
         assert "has ended with exit code 0" in part
-        assert shown == "".join(map(str, range(1, 401)))
+        assert shown == [str(number) for number in range(1, 401)]
 
 
 async def test_a_job_is_ended_with_all_that_it_started(bench: Any) -> None:
@@ -87,6 +88,7 @@ async def test_a_job_that_puts_out_without_end_takes_bounded_room(bench: Any) ->
         assert folder is not None
         size = await b.ok("bash", command=f"du -sb {folder[1]} | cut -f1")
         assert int(size) < 18_000_000
+        assert await b.ok("bash", command="job 1") == "[job 1 has ended with exit code 0; no new output]"
 
 
 async def test_wrong_calls_about_jobs_are_explained(bench: Any) -> None:

@@ -18,7 +18,7 @@ from qcode_tools.spec import ToolOutput
 MOST_JOBS = 20
 """Jobs of a session that run at once."""
 
-OUTPUT_BYTES = 16_000_000
+OUTPUT_KIB = 16_000
 TAIL_BYTES = 1_000_000
 WAIT_SECONDS = 30
 MOST_SECONDS = 600
@@ -26,8 +26,10 @@ MOST_SECONDS = 600
 _CALL = re.compile(r"\s*job\s+(\d{1,6})(?:\s+(output|wait|kill)(?:\s+(\d{1,4}))?)?\s*", re.ASCII)
 _SHOWN_BYTES = 200_000
 
-# dd writes what it reads at once, where head waits for a full buffer. The job's own streams go to its folder, so the
-# call that starts it ends at once, and what is needed to look at it and to end it (the call's tag) is there by then.
+# cat writes what it reads at once, where head waits for a full buffer and dd stops after so many reads, however short;
+# so the size of a file is what ends it, and up to a buffer of it is lost where `tail` goes on.
+# The job's own streams go to its folder, so the call that starts it ends at once, and what is needed to look at it and
+# to end it (the call's tag) is there by then.
 # Whoever keeps the output outlives a polite end, so that the last words are kept too.
 # SIGHUP is what the kernel sends the job when its shell is stopped and killed at a deadline.
 _START = """
@@ -35,8 +37,8 @@ d=$(mktemp -d "${{TMPDIR:-/tmp}}/qcode-job.XXXXXX")
 [[ -n $d ]] && : >"$d/output" && ulimit -S -x >"$d/tag" && {{ (
   trap '' TERM HUP
   {{ ( trap - TERM; unset d; eval {command} ) 2>&1; echo $? >"$d/code.new"; }} | {{
-    dd of="$d/output" bs=64K count={output_bytes} iflag=count_bytes status=none
-    tail -c {tail_bytes} >"$d/tail"
+    ( trap '' XFSZ; ulimit -S -f {output_kib}; exec cat >"$d/output" ) 2>/dev/null || echo >"$d/tail"
+    tail -c {tail_bytes} >>"$d/tail"
     mv -f "$d/code.new" "$d/code"
   }}
 ) </dev/null >/dev/null 2>&1 & }}
@@ -46,6 +48,7 @@ printf '%s' "$d"; unset d
 # No more than the size that was counted: what the job puts out meanwhile is for the next look.
 _LOOK = """
 cd -- "$1" || exit 1
+code=
 for ((i = 0; i < $3 * 10; i++)); do [[ -e code ]] && break; sleep 0.1; done
 if [[ -e code ]]; then read -r code <code; printf '%s' "$code"; fi
 printf '\\n'
@@ -53,7 +56,7 @@ size=$(wc -c <output)
 printf '%s\\n' "$size"
 begin=$((size - $2 > $4 ? size - $4 : $2))
 tail -c "+$((begin + 1))" output | head -c "$((size - begin))"
-[[ -s tail ]] && printf '\\n[...]\\n' && tail -c "$4" tail
+[[ $code && $5 && -s tail ]] && printf '\\n[...]\\n' && tail -c "$4" tail
 exit 0
 """
 
@@ -91,7 +94,7 @@ class Jobs:
         """Run `command` in the background of the shell. Raises: ToolError, SandboxError."""
         if sum(job.code is None for job in self._jobs.values()) >= MOST_JOBS:
             raise ToolError(f"{MOST_JOBS} jobs run already: end one first, for example: job 1 kill")
-        script = _START.format(command=shlex.quote(command), output_bytes=OUTPUT_BYTES, tail_bytes=TAIL_BYTES)
+        script = _START.format(command=shlex.quote(command), output_kib=OUTPUT_KIB, tail_bytes=TAIL_BYTES)
         ran = await sandbox.shell(script.strip("\n"), timeout_s=10)
         folder = ran.output.strip().rpartition("\n")[2]
         if ran.exit_code != 0 or not folder.startswith("/"):
@@ -124,7 +127,17 @@ class Jobs:
             await sandbox.exec(["bash", "-c", _KILL, "bash", job.folder], timeout_s=30)
         wait = seconds if verb == "wait" else 0
         ran = await sandbox.exec(
-            ["bash", "-c", _LOOK, "bash", job.folder, str(job.seen), str(wait), str(_SHOWN_BYTES)],
+            [
+                "bash",
+                "-c",
+                _LOOK,
+                "bash",
+                job.folder,
+                str(job.seen),
+                str(wait),
+                str(_SHOWN_BYTES),
+                "first" * (job.code is None),
+            ],
             timeout_s=wait + 30,
         )
         code, _, rest = ran.output.partition("\n")
