@@ -32,7 +32,7 @@ class ToolCallDelta(Frozen):
     """Some more of a tool call that is being written; `index` counts the calls of this answer from 0.
 
     `name` comes once, first; then `argument` names the argument that `text` continues, or is "" where `text` is raw
-    JSON of all arguments, as servers that parse calls send it.
+    JSON without a part of a text in it, as servers that parse calls send it.
     """
 
     event: Literal["tool_call_delta"] = "tool_call_delta"

@@ -255,7 +255,7 @@ class Agent:
             tool_choice=self._led.tool_choice,
             choices=await self._quotes.choices(await self._sandbox()) if self._led.quotes else {},
             withheld=withheld(check, self._quotes, self._toolset.specs, question=self._led is not self._profile),
-            stopped=precheck.failed,
+            stopped=precheck.over,
         )
 
         def keep(done: AssistantDone) -> None:

@@ -1,4 +1,5 @@
-"""Looks at a call while the model writes it, so that one that can no longer succeed is not paid for to its end."""
+"""Looks at a call while the model writes it, so that one that can no longer succeed, or to which nothing more can be
+added, is not paid for to its end."""
 
 import asyncio
 from collections import deque
@@ -9,7 +10,7 @@ from typing import Any
 
 from qcode.deltas import ArgumentDone, EngineRestarted, Retrying, ToolCallDelta
 from qcode.errors import QcodeError
-from qcode.messages import Assistant, ToolCall
+from qcode.messages import Assistant, Stop, ToolCall
 from qcode.model import Delta
 from qcode_sandbox.errors import SandboxError
 from qcode_sandbox.protocol import Sandbox
@@ -34,7 +35,7 @@ class Foreseen:
 
 
 class Precheck:
-    """Watches one answer: `see` every delta, ask `failed` after it, `settle` at the end; entered while it is written.
+    """Watches one answer: `see` every delta, ask `over` after it, `settle` at the end; entered while it is written.
 
     What an argument means is looked up beside the stream, which never waits for it. A call behind one that may change
     something is left alone: it is meant for what will be there then.
@@ -59,6 +60,8 @@ class Precheck:
         self._denied = denied
         self._foreseen = Foreseen("")
         self._alone = True
+        self._argument, self._text, self._fresh = "", "", False
+        self._settled: dict[str, Any] | None = None
 
     async def __aenter__(self) -> "Precheck":
         return self
@@ -79,24 +82,32 @@ class Precheck:
                 self._alone = self._alone and not self._may_change()
                 self._begin_call(name)
                 self._begin_check()
+            case ToolCallDelta(argument=argument, text=text) if argument and self._toolset.may_settle(self._name):
+                self._write(argument, text)
             case ArgumentDone(argument=argument, value=value):
                 self._arguments = {**self._arguments, argument: value}
+                self._begin_argument("")
                 self._begin_check()
             case Retrying() | EngineRestarted():
                 self._begin_anew()
 
-    def failed(self) -> bool:
-        """Whether the call that is being written can no longer succeed."""
-        return self._lost is not None
+    def over(self) -> bool:
+        """Whether the call that is being written can no longer succeed, or nothing more can be added to it."""
+        return self._lost is not None or self._settled is not None
 
     def settle(self, answer: Assistant) -> tuple[Assistant, Foreseen | None]:
         """The answer as it counts, and what its last call is answered with, None where nothing was found.
 
-        A call that was stopped is left with the arguments that made it fail, whatever came while they were looked at:
-        the same mistake then looks the same.
+        A call that was stopped because it fails is left with the arguments that made it fail, whatever came while they
+        were looked at: the same mistake then looks the same. One to which nothing can be added is complete.
         """
         *before, call = answer.tool_calls or (None,)
-        lost = self._lost
+        lost, settled = self._lost, self._settled
+        if settled is not None and lost is None and call is not None and call.name == self._name:
+            if answer.usage.stopped_calls:
+                call = call.model_copy(update={"arguments": {**settled, **call.arguments}})
+                answer = answer.model_copy(update={"tool_calls": (*before, call), "stop": Stop.TOOL_CALLS})
+            return answer, None
         if lost is None or call is None or call.name != self._name or not lost.items() <= call.arguments.items():
             return answer, None
         if not answer.usage.stopped_calls:
@@ -112,9 +123,21 @@ class Precheck:
     def _begin_call(self, name: str) -> None:
         self._name = name
         self._arguments = {}
-        self._lost = None
+        self._lost = self._settled = None
+        self._begin_argument("")
         # Another one, so that a check that is on its way finds its own no more.
         self._waiting = deque()
+
+    def _begin_argument(self, argument: str) -> None:
+        self._argument, self._text, self._fresh, self._settled = argument, "", False, None
+
+    def _write(self, argument: str, text: str) -> None:
+        if argument != self._argument:
+            self._begin_argument(argument)
+        self._text += text
+        if "\n" in text and self._alone:
+            self._fresh = True
+            self._keep_checking()
 
     def _may_change(self) -> bool:
         """Whether the call so far, if there is one, can change what a later one finds; yes where it is not known."""
@@ -127,13 +150,19 @@ class Precheck:
         if not self._alone:
             return
         self._waiting.append(self._arguments)
+        self._keep_checking()
+
+    def _keep_checking(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._check())
 
     async def _check(self) -> None:
         try:
             look = self._look = self._look or Look(await self._sandbox())
-            while self._lost is None and self._waiting:
+            while not self.over() and (self._waiting or self._fresh):
+                if not self._waiting:
+                    await self._check_text(look)
+                    continue
                 call, arguments = self._waiting, self._waiting.popleft()
                 name, foreseen = self._name, None
                 if (words := await self._toolset.check(name, arguments, look)) is not None:
@@ -145,3 +174,12 @@ class Precheck:
                     self._lost, self._foreseen = arguments, foreseen
         except (QcodeError, SandboxError):
             return  # The call itself will meet it.
+
+    async def _check_text(self, look: Look) -> None:
+        self._fresh = False
+        call, argument = self._waiting, self._argument
+        so_far = {**self._arguments, argument: self._text}
+        settled = await self._toolset.settled(self._name, so_far, look)
+        # An argument that is complete meanwhile is taken as it is.
+        if call is self._waiting and argument == self._argument:
+            self._settled = settled

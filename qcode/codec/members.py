@@ -1,10 +1,17 @@
-"""Finds the members of a JSON object that comes in pieces, each as soon as it is complete."""
+"""Reads a JSON object that comes in pieces: its members, each once it is complete, and its strings as they come."""
 
+import json
 import re
 from collections.abc import Iterator
 
+from qcode.codec.loosejson import characters
+
 _IN_STRING = re.compile(r'["\\]')
 _OUTSIDE = re.compile(r'["{}\[\],]')
+_BETWEEN = re.compile(r'["{}\[\],:]')
+_WHOLE = re.compile(r'(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*')
+_FIRST_HALF = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
+_LONGEST_ESCAPE = len(r"\ud83d\ude00")
 
 
 class Members:
@@ -55,3 +62,66 @@ class Members:
         text = "".join([*self._member, rest])
         self._member.clear()
         return text.strip()
+
+
+class Strings:
+    """Feed it the same JSON; it gives the text of those members that are strings, while they come. Time is linear in
+    what comes. What is no JSON gives whatever it gives: the whole is judged elsewhere."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+        self._name: str | None = None
+        self._key: list[str] = []
+        self._rest = ""
+
+    def feed(self, piece: str) -> Iterator[tuple[str, str]]:
+        """The member's name and some more of its text."""
+        text, self._rest = self._rest + piece, ""
+        position = 0
+        while position < len(text):
+            if not self._in_string:
+                found = _BETWEEN.search(text, position)
+                if found is None:
+                    return
+                position = found.end()
+                self._between(found[0])
+                continue
+            whole = _WHOLE.match(text, position)
+            end = whole.end() if whole else position
+            written, position = text[position:end], end
+            if position == len(text) and (half := _FIRST_HALF.search(written)):
+                written, position = written[: half.start()], position - len(half[0])
+            if written and self._depth == 1:
+                yield from self._told(written)
+            if text[position : position + 1] == '"':
+                self._in_string = False
+                position += 1
+            elif position < len(text):
+                # An escape of which the rest is still to come.
+                self._rest = text[position:] if len(text) - position < _LONGEST_ESCAPE else ""
+                return
+
+    def _between(self, mark: str) -> None:
+        match mark:
+            case '"':
+                self._in_string = True
+            case "{" | "[":
+                self._depth += 1
+            case "}" | "]":
+                self._depth -= 1
+            case ":" if self._depth == 1:
+                self._name = "".join(self._key)
+            case "," if self._depth == 1:
+                self._name = None
+                self._key.clear()
+
+    def _told(self, written: str) -> Iterator[tuple[str, str]]:
+        try:
+            text = characters(json.loads(f'"{written}"', strict=False))
+        except ValueError:
+            return
+        if self._name is None:
+            self._key.append(text)
+        else:
+            yield self._name, text

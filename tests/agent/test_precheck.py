@@ -1,11 +1,12 @@
 """A call that can no longer succeed is stopped while it is written, and the session goes on."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import call, edit
+from calls import BUG, call, edit
 from solving import script, solved
 
 from qcode.agent.profile import PROFILES
@@ -27,10 +28,12 @@ SHORT = LONG[:400]
 def solve(tmp_path: Path):
     """Runs answers that come slowly, as a model's, against a small tree."""
 
-    async def run(*answers: str | dict[str, Any], toolset: str = "swe") -> tuple[Outcome, list[Event]]:
+    async def run(
+        *answers: str | dict[str, Any], toolset: str = "swe", files: Mapping[str, str] = BUG
+    ) -> tuple[Outcome, list[Event]]:
         slow = {"pace_s": 0.02, "usage": {"completion_tokens": 1000}}
         lines = [slow | ({"text": a} if isinstance(a, str) else a) for a in answers]
-        return await solved(tmp_path, script(tmp_path, *lines), toolset=toolset)
+        return await solved(tmp_path, script(tmp_path, *lines), toolset=toolset, files=files)
 
     return run
 
@@ -147,3 +150,33 @@ async def test_a_backend_that_is_not_asked_to_stop_says_all(solve, tmp_path: Pat
     assert answers(events)[0].message.tool_calls[0].arguments["new_str"] == LONG
     assert results(events)[0].result.content.startswith("gone.py does not exist.")
     assert "stopped" not in results(events)[0].result.content
+
+
+NOTES = "\n".join(f"Note {number} says what add is for." for number in range(100))
+WITH_NOTES = {"calc.py": f'{BUG["calc.py"]}\n\n"""\n{NOTES}\n"""\n'}
+RIGHT = "def add(a, b):\n    return a + b\n"
+FINISH = [call("finish", summary="x")] * 3
+
+
+async def test_a_rewrite_that_goes_on_to_copy_the_file_is_taken_as_it_is(solve) -> None:
+    copied = call("rewrite", path="calc.py", new_code=f'{RIGHT}\n\n"""\n{NOTES}\n"""')
+    outcome, events = await solve(copied, *FINISH, toolset="small", files=WITH_NOTES)
+    first = answers(events)[0].message
+    assert first.tool_calls[0].arguments["new_code"].strip() == RIGHT.strip()
+    assert (first.stop, first.problems, first.usage.stopped_calls) == (Stop.TOOL_CALLS, (), 1)
+    assert first.usage.completion_tokens < 500
+    assert results(events)[0].result.status is Status.OK
+    assert outcome.patch.count("\n+") == 2, "the file's name and one line"
+    assert "+    return a + b" in outcome.patch
+    assert not [event for event in events if isinstance(event, CallStopped)]
+
+
+async def test_a_rewrite_that_says_something_new_behind_the_function_is_written_to_its_end(solve) -> None:
+    helper = "def minus(a, b):\n    return a - b\n"
+    whole = f'{RIGHT}\n\n{helper}\n\n"""\nAnother.\n{SHORT}\n"""'
+    outcome, events = await solve(
+        call("rewrite", path="calc.py", new_code=whole), *FINISH, toolset="small", files=WITH_NOTES
+    )
+    assert answers(events)[0].message.tool_calls[0].arguments["new_code"] == whole
+    assert outcome.usage.stopped_calls == 0
+    assert "+def minus" in outcome.patch

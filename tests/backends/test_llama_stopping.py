@@ -56,7 +56,7 @@ async def test_a_call_that_is_lost_is_stopped_counted_and_kept_in_the_cache(
 
         precheck = Precheck(toolset, there)
         async with precheck:
-            cut = await answer(backend, replace(request, stopped=precheck.failed), precheck)
+            cut = await answer(backend, replace(request, stopped=precheck.over), precheck)
     cut, foreseen = precheck.settle(cut)
     (call,) = cut.tool_calls
     assert call.arguments == {"path": "gone.py"}

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcode.codec.members import Members
+from qcode.codec.members import Members, Strings
 
 CHARACTERS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(list('"\\{}[],:\n')), max_size=20)
 VALUES = st.recursive(
@@ -60,3 +60,36 @@ def test_no_text_raises(text: str, sizes: random.Random) -> None:
     for character in text:
         for member in members.feed(character):
             assert len(member) <= len(text)
+
+
+def texts(text: str, sizes: random.Random) -> dict[str, str]:
+    strings = Strings()
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        size = sizes.choice((1, 1, 2, 3, 8, 40))
+        for name, more in strings.feed(text[position : position + size]):
+            found[name] = found.get(name, "") + more
+        position += size
+    return found
+
+
+@given(st.dictionaries(CHARACTERS, VALUES, max_size=5), st.sampled_from([None, 2]), st.booleans(), st.randoms())
+def test_the_texts_of_an_object_come_whole_in_any_pieces(arguments, indent, ascii_only, sizes) -> None:
+    text = json.dumps(arguments, indent=indent, ensure_ascii=ascii_only)
+    assert texts(text, sizes) == {name: value for name, value in arguments.items() if isinstance(value, str) and value}
+
+
+def test_a_text_is_there_while_it_is_written() -> None:
+    strings = Strings()
+    assert list(strings.feed('{"path": "a')) == [("path", "a")]
+    assert list(strings.feed('.py", "new_code": "def f():\\')) == [("path", ".py"), ("new_code", "def f():")]
+    assert list(strings.feed("n  return \\ud83d")) == [("new_code", "\n  return ")]
+    assert list(strings.feed('\\ude00"')) == [("new_code", "😀")]
+    assert list(strings.feed(', "edits": [{"new": "x"}], "n": 1}')) == []
+
+
+@given(st.text('{}[]",\\ab:u0', max_size=40), st.randoms())
+def test_what_is_no_json_does_no_harm(text: str, sizes: random.Random) -> None:
+    texts(text, sizes)
+    texts(f'{{"a": "{text}', sizes)

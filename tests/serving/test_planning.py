@@ -217,6 +217,7 @@ def test_weights_on_this_disk_are_measured(tmp_path: Path) -> None:
     assert found["--served-model-name"] == "qwen3-coder-480b-a35b"
     assert found["HF_HUB_OFFLINE"] == "1"
     assert "--enforce-eager" in found
+    assert found["--block-size"] == "32", "what is known of a prompt is read again but for whole blocks"
     with pytest.raises(ConfigError, match="is a Qwen3MoeForCausalLM, and Qwen3-Coder-Next is a Qwen3NextForCausalLM"):
         planned("qwen3-coder-next", "0,16", engine=VLLM, folder=tmp_path)
     with pytest.raises(ConfigError, match="is no model folder"):

@@ -32,16 +32,17 @@ async def solved(
     profile: str = "",
     limits: Limits | None = None,
     task: str = "fix it",
+    files: Mapping[str, str] = BUG,
 ) -> tuple[Outcome, list[Event]]:
     """What came of it, and all events. The tree and the log are below `folder`."""
     tree = folder / "tree"
     tree.mkdir(exist_ok=True)
-    for name, text in BUG.items():
+    for name, text in files.items():
         (tree / name).write_text(text, encoding="utf-8")
     run = Solve(
         task=task,
         backend=backend,
-        open_sandbox=lambda: open_sandbox(HostSpec(source=Source(tree, tuple(BUG)))),
+        open_sandbox=lambda: open_sandbox(HostSpec(source=Source(tree, tuple(files)))),
         sandbox_name="none",
         toolset=build_toolset(toolset),
         profile=PROFILES[profile or toolset],

@@ -138,3 +138,47 @@ async def test_what_is_said_cannot_command_the_terminal(bench: Any) -> None:
         said = await early(opened, "view", path="\x1b[2Jx.py")
         assert said is not None
         assert "\x1b" not in said
+
+
+TAIL = 'if __name__ == "__main__":\n    print(add(1, 2))\n\n    print(add(2, 2))\n'
+BEHIND = {"src/calc.py": f"def add(a, b):\n    return a - b\n\n\n{TAIL}", "src/notes.txt": TAIL}
+ADD = "def add(a, b):\n    return a + b\n"
+TEXT = 'def add(a, b):\n    text = """\n' + TAIL + '"""\n    return text\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (f"{ADD}\n\n{TAIL}", f"{ADD}\n\n"),
+        (f"```python\n{ADD}\n{TAIL}", f"```python\n{ADD}\n"),
+        (f"import os\n\n{ADD}\n{TAIL.replace(chr(10) * 2, chr(10))}", f"import os\n\n{ADD}\n"),
+        (f"{ADD}\n\n{TAIL.rstrip()}", None),  # Its last line may go on.
+        (f"{ADD}\n\n{TAIL}more", f"{ADD}\n\n"),
+        (f"{ADD}\n\n{TAIL.replace('(2, 2)', '(2, 3)')}", None),
+        (ADD, None),
+        (TAIL, None),
+        (f"def other():\n    pass\n\n{TAIL}", None),
+        (f"def add(a, b):\n    return (a +\n\n{TAIL}", None),
+        (TEXT, None),
+    ],
+)
+async def test_a_function_is_settled_once_the_rest_of_the_file_follows_it(
+    bench: Any, code: str, kept: str | None
+) -> None:
+    async with bench(BEHIND, tools="small") as opened:
+        look = Look(opened.sandbox)
+        for end in range(1, len(code)):
+            told = await opened.toolset.settled("rewrite", {"path": "src/calc.py", "new_code": code[:end]}, look)
+            assert told is None or (kept is not None and told["new_code"] == kept)
+        told = await opened.toolset.settled("rewrite", {"path": "src/calc.py", "new_code": code}, look)
+        assert (told or {}).get("new_code") == kept
+        await opened.ok("rewrite", path="src/calc.py", new_code=kept) if kept else None
+
+
+@pytest.mark.parametrize("path", ["src/notes.txt", "src/gone.py", "src", " "])
+async def test_nothing_settles_a_call_for_what_has_no_functions(bench: Any, path: str) -> None:
+    async with bench(BEHIND, tools="small") as opened:
+        given = {"path": path, "new_code": f"{ADD}\n\n{TAIL}"}
+        assert await opened.toolset.settled("rewrite", given, Look(opened.sandbox)) is None
+        assert await opened.toolset.settled("rewrite", {"new_code": ADD}, Look(opened.sandbox)) is None
+        assert not opened.toolset.may_settle("bash")

@@ -5,6 +5,7 @@ For small models: asked for the corrected function they write it well, where the
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import dedent, indent
 
 from qcode_tools.errors import ToolError
@@ -56,6 +57,32 @@ def rewritten(name: str, text: str, code: str, *, there: Tags, given: Tags) -> s
     if result == text:
         raise ToolError("new_code is what the file has already: nothing would change. Write what must be different.")
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The names of the definitions that end last in a file, and the first lines that are not empty behind them."""
+
+    names: frozenset[str]
+    lines: tuple[str, ...]
+
+    def before(self, code: str) -> str | None:
+        """The code in front of these lines, where they are its last whole ones; costs the same however long it is."""
+        written = code[-2 * sum(len(line) + 1 for line in self.lines) - 200 :].split("\n")
+        places = [place for place, line in enumerate(written[:-1]) if line.strip()][-len(self.lines) :]
+        if [written[place].rstrip() for place in places] != list(self.lines):
+            return None
+        copied = "\n".join(written[places[0] :])
+        return code[: len(code) - len(copied)]
+
+
+def last_definition(text: str, there: Tags, *, lines: int) -> Behind | None:
+    """What stands behind the last definition of a file; None for one without definitions, or with fewer lines there."""
+    outer = _outer(there.defined)
+    last = max((symbol.last for symbol in outer), default=0)
+    behind = [line.rstrip() for line in text.splitlines()[last:] if line.strip()][:lines]
+    names = frozenset(symbol.name for symbol in there.defined if symbol.last == last)
+    return Behind(names, tuple(behind)) if last and len(behind) == lines else None
 
 
 def _units(given: Sequence[Symbol], there: Sequence[Symbol]) -> list[Symbol]:

@@ -26,6 +26,10 @@ Aliases = Mapping[str, tuple[str, Mapping[str, Any]]]
 Check = Callable[[Mapping[str, Any], Look], Awaitable[None]]
 """Gets the arguments that are complete, under their right names. Raises: ToolError, SandboxError."""
 
+Settled = Callable[[Mapping[str, Any], Look], Awaitable[dict[str, Any] | None]]
+"""Gets the arguments so far, the last of them not complete; gives those of the call where what may still come would
+change nothing. Raises: ToolError, SandboxError."""
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionTool:
@@ -38,6 +42,8 @@ class FunctionTool:
     only_reads: Callable[[Any], bool] = lambda args: False
     check: Check | None = None
     """Looks at a call while it is written; see `Toolset.check`."""
+    settled: Settled | None = None
+    """Looks at an argument while it is written; see `Toolset.settled`."""
     rehearses: bool = False
     more_paths: Callable[[Any], Iterable[str]] = lambda args: ()
     """Paths that stand deeper in the arguments than `path` does. Raises: ToolError."""
@@ -119,6 +125,22 @@ class Toolset:
         except ToolError as error:
             return shorten(visible(str(error)), self._cap, "left out")
         return None
+
+    def may_settle(self, name: str) -> bool:
+        """Whether `settled` may ever say anything of a call by this name."""
+        tool, _ = self._find(name)
+        return isinstance(tool, FunctionTool) and tool.settled is not None
+
+    async def settled(self, name: str, arguments: dict[str, Any], look: Look) -> dict[str, Any] | None:
+        """The arguments of a call of which so much is written, the last of them in part, where what may still come
+        would change nothing; None where it may. It only reads. Raises: SandboxError."""
+        tool, implied = self._find(name)
+        if not isinstance(tool, FunctionTool) or tool.settled is None:
+            return None
+        try:
+            return await tool.settled(written(tool.args, {**arguments, **implied}), look)
+        except ToolError:
+            return None
 
     async def run(self, call_id: str, name: str, arguments: dict[str, Any], ctx: ToolContext) -> ToolResult:
         """Validate, run, cap. What the model did wrong is a result of status error. Raises: SandboxError."""

@@ -17,7 +17,7 @@ from qcode.backends.openai_compat.arguments import BadArguments, as_declared, de
 from qcode.backends.speech import Speech
 from qcode.codec import ParsedCall
 from qcode.codec.loosejson import characters
-from qcode.codec.members import Members
+from qcode.codec.members import Members, Strings
 from qcode.codec.schema import functions
 from qcode.deltas import PrefillProgress, ToolCallDelta
 from qcode.errors import Refused, Unavailable
@@ -34,6 +34,7 @@ class _Call:
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     members: Members = field(default_factory=Members)
+    strings: Strings = field(default_factory=Strings)
     whole: dict[str, Any] | None = None
 
     @property
@@ -165,7 +166,11 @@ class ChunkReader:
         match function.get("arguments"):
             case str(piece) if piece:
                 call.pieces.append(piece)
-                yield ToolCallDelta(index=call.place, text=characters(piece))
+                texts = list(call.strings.feed(piece))
+                for name, text in texts:
+                    yield ToolCallDelta(index=call.place, argument=name, text=text)
+                if not texts:
+                    yield ToolCallDelta(index=call.place, text=characters(piece))
                 for member in call.members.feed(piece):
                     yield from self._read_arguments(call, f"{{{member}}}")
             case dict(whole):

@@ -47,7 +47,7 @@ class CallBlock(Block):
         return 200 + len(self.raw) + len(self._output) + result + sum(len(str(v)) for v in self.arguments.values())
 
     def write(self, argument: str, text: str) -> None:
-        """Some more of an argument, or of the raw JSON of all of them."""
+        """Some more of an argument, or of raw JSON."""
         if argument:
             self._writing.setdefault(argument, []).append(text)
         else:

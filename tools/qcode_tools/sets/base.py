@@ -16,7 +16,7 @@ from qcode_tools.edit import Editor
 from qcode_tools.history import EditHistory
 from qcode_tools.jobs import Jobs
 from qcode_tools.spec import Effect, ToolContext, ToolOutput, ToolSpec
-from qcode_tools.toolset import Check, FunctionTool
+from qcode_tools.toolset import Check, FunctionTool, Settled
 from qcode_tools.view import view
 
 if TYPE_CHECKING:
@@ -100,10 +100,11 @@ def tool(
     check: Check | None = None,
     described_as: str = "",
     rehearses: bool = False,
+    settled: Settled | None = None,
 ) -> FunctionTool:
     """A tool with the description of its name, or of the tool that it is `described_as`."""
     spec = ToolSpec(name, description(described_as or name), schema(args), effect, ends_turn)
-    return FunctionTool(spec, args, function, check=check, rehearses=rehearses)
+    return FunctionTool(spec, args, function, check=check, rehearses=rehearses, settled=settled)
 
 
 def description(name: str) -> str:

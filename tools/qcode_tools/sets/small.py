@@ -70,10 +70,17 @@ def tools(state: State) -> tuple[Tool, ...]:
 
         return look_at
 
+    async def settled(given: Mapping[str, Any], look: early.Look) -> dict[str, Any] | None:
+        match given:
+            case {"path": str(path), "new_code": str(code)}:
+                kept = await early.before_a_copy(look, path, code)
+                return None if kept is None else {**given, "new_code": kept}
+        return None
+
     return (
         bash(state, PlainBashArgs),
         tool("view", ViewArgs, Effect.READ, show, check=check("view")),
-        tool("rewrite", RewriteArgs, Effect.WRITE, rewrite, check=check("view"), rehearses=True),
+        tool("rewrite", RewriteArgs, Effect.WRITE, rewrite, check=check("view"), rehearses=True, settled=settled),
         tool("str_replace", StrReplaceArgs, Effect.WRITE, str_replace, check=check("str_replace"), rehearses=True),
         tool("create", CreateArgs, Effect.WRITE, create, check=check("create"), rehearses=True),
         tool("grep", GrepArgs, Effect.READ, grep),
