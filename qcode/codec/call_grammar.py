@@ -81,15 +81,17 @@ def _code(rule: str) -> list[str]:
     Small models fence it, with three backticks or with two, at its end also what they did not fence at its beginning,
     and close it with tags that they make up. Kept from one of those they were seen to write junk up to the length
     limit, so each of them ends the value: a fence at the beginning of a line, and there any tag, which becomes the
-    right one; the tool leaves fences out. A fence names its language: after a bare one came "obj['new_code']".
+    right one; the tool leaves fences out. A fence names its language: after a bare one came "obj['new_code']",
+    and where its line need not end there, "str.replace(…)".
     """
     first = '[^`<\\n] | "<" [!?]'
     options, lines = [], []
     for number, (begin, fence) in enumerate((("```", "```"), ("``", "``"), ("", "```"))):
         inside = f"{rule}-code{number}"
         ending = {"\n<": "/parameter>\n", f"\n{fence}": "\n</parameter>\n"}
-        lines += text_without(inside, end="</parameter>", after_end=" \t\r\n<", final="\n", ending=ending)
-        options.append(f'"{begin}" [A-Za-z]{{1,12}} {inside}' if begin else f"({first}) {inside}")
+        start = "\n" if begin else ""
+        lines += text_without(inside, start=start, end="</parameter>", after_end=" \t\r\n<", final="\n", ending=ending)
+        options.append(f'"{begin}" [A-Za-z] [A-Za-z0-9+#-]{{0,15}} "\\n" {inside}' if begin else f"({first}) {inside}")
     return [f"{rule} ::= {' | '.join(options)}", *lines]
 
 

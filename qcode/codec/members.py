@@ -90,11 +90,12 @@ class Strings:
             whole = _WHOLE.match(text, position)
             end = whole.end() if whole else position
             written, position = text[position:end], end
-            if position == len(text) and (half := _FIRST_HALF.search(written)):
+            ends = text[position : position + 1] == '"'
+            if not ends and (half := _FIRST_HALF.search(written)):
                 written, position = written[: half.start()], position - len(half[0])
             if written and self._depth == 1:
                 yield from self._told(written)
-            if text[position : position + 1] == '"':
+            if ends:
                 self._in_string = False
                 position += 1
             elif position < len(text):

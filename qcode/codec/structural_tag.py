@@ -29,12 +29,12 @@ _END = f"{_CLOSED}\n"
 _NOT_BEFORE_A_CALL = [
     *(before + after for before in ("<", "< ") for after in (*ascii_letters, *punctuation.replace("=", ""), *"\n\t")),
     "<  ",
-    "```",
+    "``",
     "~~~",
 ]
 
 # Thinking stands there too, in the dialect of JSON.
-_NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "{", "```", "~~~"]
+_NOT_BEFORE_JSON = ["<tool_call", "<function=", "<parameter", "{", "``", "~~~"]
 
 # What would look like the end of a value: with the rest of the call behind it, or its closing tag forgotten.
 _NOT_BEHIND_A_VALUE = [_CLOSED + after for after in (" ", "\t", "\r", "<")]
@@ -134,7 +134,8 @@ def _argument(name: str, schema: Any, general: Any, root: Mapping[str, Any]) -> 
 def _code(begin: str) -> dict[str, Any]:
     """Code, which small models fence, and end by a fence or a tag of their own: see `qcode.codec.call_grammar`."""
     ways = []
-    for first, fence in (("```[A-Za-z]", "\n```"), ("``[A-Za-z]", "\n``"), (r"([^`\n<]|<[!?])", "\n```")):
+    fences = ((f"{mark}[A-Za-z][A-Za-z0-9+#-]{{0,15}}\n", f"\n{mark}") for mark in ("```", "``"))
+    for first, fence in (*fences, (r"([^`\n<]|<[!?])", "\n```")):
         tails = {"\n<": _END.removeprefix("<"), fence: f"\n{_END}", _END: ""}
         for end, tail in tails.items():
             excludes = [*(other for other in tails if other not in (end, _END)), *_NOT_BEHIND_A_VALUE]

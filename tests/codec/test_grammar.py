@@ -239,6 +239,7 @@ def test_code_may_be_fenced_and_what_begins_a_line_like_a_tag_is_its_closing_tag
         "<?php",
         "```python\na\n\nb = `c`\n```",
         "```c++\na\n\n``b``",
+        "```python\n\na",
         "``Python\na\n``",
         "``python\na",
     ):
@@ -250,6 +251,8 @@ def test_code_may_be_fenced_and_what_begins_a_line_like_a_tag_is_its_closing_tag
         "```python\na\n```\nThat was it.",
         "```python\na\n```python\nb\n```",
         "```\na\n```",
+        "``str.replace(a)",
+        "```python a\n",
         "``python\na\n``</function>",
         "<parameter=text>\nb",
     ):
