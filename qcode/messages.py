@@ -29,7 +29,7 @@ class Usage(Frozen):
     recovered: dict[str, int] = {}
     """The same by kind (qcode.codec.Recovery)."""
     stopped_calls: int = 0
-    """Calls that were stopped while they were written, because they could no longer succeed."""
+    """Calls that were stopped while they were written: they could no longer succeed, or there was nothing to add."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
