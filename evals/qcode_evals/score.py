@@ -1,6 +1,7 @@
 """A run as the command line asks for it: what it can show, its parts put together, and what came of it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from qcode.app.options import RunOptions
     from qcode_evals.attempt import Attempt
     from qcode_evals.running.controls import Controls
+    from qcode_evals.server.counts import Counts
     from qcode_evals.tasks.dataset import Instance
 
 STOPPED = 3
@@ -31,6 +33,7 @@ async def scored(args: argparse.Namespace) -> int:
     from qcode_evals.running.progress import progress_for
     from qcode_evals.running.results import Results
     from qcode_evals.running.run import Run
+    from qcode_evals.server.counts import counts_of
     from qcode_evals.server.presence import Outage
     from qcode_evals.tasks.dataset import load, select
 
@@ -50,6 +53,8 @@ async def scored(args: argparse.Namespace) -> int:
         args.agent, _options(args, requests), requests, args.attempts, disk_floor_gb=args.disk_floor, tuned=tuned
     )
     agent = plan.agent()
+    key = os.environ.get("QCODE_API_KEY")
+    before = await counts_of(args.base_url, key) if args.base_url else None
     until = asyncio.timeout(args.stop_after)
     executor: Executor | None = None
     try:
@@ -79,7 +84,9 @@ async def scored(args: argparse.Namespace) -> int:
         if executor is not None and executor.pace:
             _notice(executor.pace)
         await agent.aclose()
-    return _summary(args, instances, attempts, controls)
+    after = await counts_of(args.base_url, key) if before is not None else None
+    served = after.since(before) if before is not None and after is not None else None
+    return _summary(args, instances, attempts, controls, served)
 
 
 def _options(args: argparse.Namespace, requests: int) -> "RunOptions":
@@ -123,7 +130,11 @@ def _announce(args: argparse.Namespace, instances: "Sequence[Instance]", control
 
 
 def _summary(
-    args: argparse.Namespace, instances: "Sequence[Instance]", attempts: "Sequence[Attempt]", controls: "Controls"
+    args: argparse.Namespace,
+    instances: "Sequence[Instance]",
+    attempts: "Sequence[Attempt]",
+    controls: "Controls",
+    served: "Counts | None",
 ) -> int:
     from qcode.ui.sanitize import visible
     from qcode_evals.attempt import Outcome
@@ -134,7 +145,10 @@ def _summary(
     told = controls.summary(instances)
     with writing(args.out):
         (args.out / PAGE).write_text(page(args.out, attempts, controls=told, price=args.price), encoding="utf-8")
-    for line in [*summary(attempts, price=args.price), told, f"results: {args.out}, in a browser {args.out / PAGE}"]:
+    lines = summary(attempts, price=args.price)
+    if served is not None:
+        lines.append(f"the server's own count of tokens, of all its clients meanwhile: {served}")
+    for line in [*lines, told, f"results: {args.out}, in a browser {args.out / PAGE}"]:
         print(visible(line))
     wrong = [a for a in attempts if args.expect_resolved and a.resolved is not (args.expect_resolved == "all")]
     for attempt in wrong:

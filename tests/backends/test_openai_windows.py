@@ -1,6 +1,7 @@
 """How long a prompt may be at each kind of server, and what happens where it is too long."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,6 +138,18 @@ async def test_a_prompt_that_was_cut_without_a_word_is_noticed(
     await collect(backend, asked("x" * 12_000))
     with pytest.raises(ContextOverflow, match=r"cuts long prompts without saying so: it read 2048.*OLLAMA_CONTEXT"):
         await collect(backend, asked("x" * 16_000))
+
+
+async def test_a_prompt_is_not_compared_with_another_conversation_s(
+    serve: Serve, connect: Connect, collect: Collect
+) -> None:
+    """One backend serves all attempts of a run, and rare words have more tokens than a longer text of common ones."""
+    replies = [{"text": text, "usage": usage(tokens)} for text, tokens in (("a", 3900), ("b", 2048), ("c", 4000))]
+    url, _ = await serve(*replies, routes={"/v1/models": (200, models("library"))} | ollama())
+    backend = connect(url, "qwen3-coder:30b")
+    await collect(backend, replace(asked("x" * 12_000), session="one"))
+    await collect(backend, replace(asked("x" * 16_000), session="other"))
+    await collect(backend, replace(asked("x" * 12_400), session="one"))
 
 
 async def test_an_overflow_is_foreseen_by_the_server_s_own_count_and_nothing_is_sent(

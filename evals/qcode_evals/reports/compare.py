@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from qcode.errors import ConfigError
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt
-from qcode_evals.reports.scoring import Score, mixed, score
+from qcode_evals.reports.scoring import Score, about, mixed, score
 from qcode_evals.running.results import ATTEMPTS
 from qcode_evals.statistics import paired
 
@@ -64,7 +64,7 @@ def compared(first: Sequence[Attempt], second: Sequence[Attempt]) -> list[str]:
     for name, run in (("A", one), ("B", two)):
         read = run.usage.prompt_tokens - run.usage.cached_tokens
         lines.append(
-            f"{name}: {read + run.usage.completion_tokens:,} tokens read or written, "
+            f"{name}: {about(run.usage)}{read + run.usage.completion_tokens:,} tokens read or written, "
             f"{run.seconds.get('agent', 0.0):,.1f} s of the agent"
         )
     return lines

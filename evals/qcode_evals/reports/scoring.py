@@ -125,6 +125,11 @@ def summary(attempts: Sequence[Attempt], *, price: Price | None = None) -> list[
     return lines
 
 
+def about(usage: Usage) -> str:
+    """What to say before the tokens read, where of some requests it is not known what was read and what was cached."""
+    return "about " if usage.cache_untold else ""
+
+
 def _spent(total: Score, price: Price | None) -> list[str]:
     usage, seconds = total.usage, total.seconds
     lines = []
@@ -133,15 +138,18 @@ def _spent(total: Score, price: Price | None) -> list[str]:
         rates = [
             f"{count / spent:,.0f} tokens/s {name}"
             for name, count, spent in (
-                ("read", read, seconds["prefill"]),
+                ("read", 0 if usage.cache_untold else read, seconds["prefill"]),
                 ("written", usage.completion_tokens, seconds["decode"]),
             )
             if spent > 0 and count
         ]
         lines.append(
-            f"tokens: {read:,} read, {usage.cached_tokens:,} cached, {usage.completion_tokens:,} written, in "
-            f"{usage.requests:,} requests" + "".join(f"; {rate}" for rate in rates)
+            f"tokens: {about(usage)}{read:,} read, {usage.cached_tokens:,} cached, "
+            f"{usage.completion_tokens:,} written, in {usage.requests:,} requests"
+            + "".join(f"; {rate}" for rate in rates)
         )
+        if usage.cache_untold:
+            lines.append(f"of {usage.cache_untold:,} requests, as of those broken off, it was not told what was cached")
         if price is not None:
             lines.append(
                 f"cost: {price.of(usage):,.4f}, {price.of(usage) / max(total.resolved, 1):,.4f} a resolved task"

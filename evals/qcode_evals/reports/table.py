@@ -8,7 +8,7 @@ from statistics import fmean, median
 from qcode.ui.sanitize import visible
 from qcode_evals.attempt import Attempt, Outcome
 from qcode_evals.reports.compare import read_attempts
-from qcode_evals.reports.scoring import mixed, score
+from qcode_evals.reports.scoring import about, mixed, score
 
 HEAD = (
     "| run | attempts | resolved | 95 % interval | tokens read, an attempt | cached | written | requests | "
@@ -32,8 +32,9 @@ def row(name: str, attempts: Sequence[Attempt], *, expected: int | None = None) 
     read, each = usage.prompt_tokens - usage.cached_tokens, 1 / len(own)
     cells = (
         name, made, f"{total.resolved}: {share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}",
-        f"{read * each:,.0f}", f"{usage.cached_tokens * each:,.0f}", f"{usage.completion_tokens * each:,.0f}",
-        f"{usage.requests * each:.1f}", f"{median(agents):.1f}", f"{fmean(agents):.1f}",
+        f"{about(usage)}{read * each:,.0f}", f"{usage.cached_tokens * each:,.0f}",
+        f"{usage.completion_tokens * each:,.0f}", f"{usage.requests * each:.1f}", f"{median(agents):.1f}",
+        f"{fmean(agents):.1f}",
     )  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 

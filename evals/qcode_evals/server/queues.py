@@ -58,13 +58,14 @@ class Queue:
 def gauges(text: str) -> tuple[int, int] | None:
     """Running and waiting requests of all engines, where the text has both."""
     for names in _GAUGES:
-        running, waiting = (_sum(text, name) for name in names)
+        running, waiting = (amount(text, name) for name in names)
         if running is not None and waiting is not None:
             return running, waiting
     return None
 
 
-def _sum(text: str, name: str) -> int | None:
+def amount(text: str, name: str) -> int | None:
+    """The sum of a metric over all engines, where the text has it."""
     values = re.findall(rf"^{re.escape(name)}(?:{{[^}}\n]*}})?[ \t]+([0-9.eE+]+)[ \t]*$", text, re.MULTILINE)
     try:
         return round(sum(map(float, values))) if values else None

@@ -11,7 +11,7 @@ from qcode.backends.openai_compat.connection import Connection
 from qcode.backends.openai_compat.constraint import Constraint
 from qcode.backends.openai_compat.counters import PrefixCounters
 from qcode.backends.openai_compat.discovery import Found
-from qcode.backends.openai_compat.foresight import Foresight, cut_short
+from qcode.backends.openai_compat.foresight import Foresights, cut_short
 from qcode.backends.openai_compat.habits import SMALLEST_ANSWER, Habits, adapted
 from qcode.backends.openai_compat.servers import Server
 from qcode.backends.openai_compat.survey import Needs, Survey
@@ -63,7 +63,7 @@ class OpenAIBackend:
         """Know nothing of the server's ways."""
         self._habits = Habits()
         self._constraint = Constraint(wanted=self._constrain, dialect=self._speech.dialect)
-        self._foresight = Foresight()
+        self._foresights = Foresights()
         self._counters = PrefixCounters(self._connection)
         self._counts = True
 
@@ -180,11 +180,11 @@ class OpenAIBackend:
                     yield delta
                 if request.stopped() and not reader.finished:
                     await stream.close()
-                    yield await self._heard(reader.stop(), size)
+                    yield await self._heard(reader.stop(), size, request.session)
                     return
             await self._survey.settle()
             for item in reader.finish(stream.response.headers.get("content-type", "")):
-                yield await self._heard(item, size) if isinstance(item, Assistant) else item
+                yield await self._heard(item, size, request.session) if isinstance(item, Assistant) else item
         finally:
             await stream.close()
 
@@ -194,14 +194,15 @@ class OpenAIBackend:
         wanted = fields.get("max_tokens")
         if window is None or not isinstance(wanted, int):
             return fields
-        tokens = self._foresight.at_most(size)
+        foresight = self._foresights.of(request.session)
+        tokens = foresight.at_most(size)
         if tokens + SMALLEST_ANSWER > window:
             exact: int | None = None
             with suppress(BackendError):
                 exact = await self.count_tokens(request)
-            if exact is None and self._foresight.at_least(size) <= window:
+            if exact is None and foresight.at_least(size) <= window:
                 return fields
-            tokens = exact or self._foresight.at_least(size)
+            tokens = exact or foresight.at_least(size)
         room = window - tokens
         if room < min(SMALLEST_ANSWER, wanted):
             raise ContextOverflow(
@@ -209,10 +210,10 @@ class OpenAIBackend:
             )
         return fields | {"max_tokens": min(wanted, room)}
 
-    async def _heard(self, answer: Assistant, size: int) -> Assistant:
+    async def _heard(self, answer: Assistant, size: int, session: str) -> Assistant:
         """The answer with what its prompt's counts tell. Raises: ContextOverflow where the server cut the prompt."""
         info, usage = self.info, answer.usage
-        if not self._foresight.heard(size, usage.prompt_tokens):
+        if not self._foresights.of(session).heard(size, usage.prompt_tokens):
             raise ContextOverflow(cut_short(Server(info.engine), info.model, self._url, usage.prompt_tokens))
         if usage.cache_untold and usage.prompt_tokens and info.engine == Server.VLLM:
             cached = await self._counters.cached_of(usage.prompt_tokens)

@@ -4,6 +4,8 @@ A token is at least one byte of the body that carries it, so the bytes that came
 bound of the tokens that came; that settles nearly every request without a question.
 """
 
+from collections import OrderedDict
+
 from qcode.backends.openai_compat.servers import Server, larger_window
 
 ROOM = 1024
@@ -15,6 +17,9 @@ _BYTES_A_TOKEN = 8
 _SHRUNK = 0.9
 """A prompt that grew and is said to be shorter than this share of what it was, was cut. Templates leave out a few
 tokens of older messages."""
+
+_CONVERSATIONS = 1024
+"""That are followed at a time; of one that was forgotten, the next answer tells anew."""
 
 
 class Foresight:
@@ -39,6 +44,21 @@ class Foresight:
         whole = size < self._bytes or tokens >= _SHRUNK * self._tokens
         self._tokens, self._bytes = tokens, size
         return whole
+
+
+class Foresights:
+    """Of each conversation with a server: what one text comes to in tokens says nothing about another's."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, Foresight] = OrderedDict()
+
+    def of(self, session: str) -> Foresight:
+        """That of the conversation whose requests have this `Request.session`."""
+        found = self._of.setdefault(session, Foresight())
+        self._of.move_to_end(session)
+        if len(self._of) > _CONVERSATIONS:
+            self._of.popitem(last=False)
+        return found
 
 
 def cut_short(server: Server, model: str, url: str, tokens: int) -> str:
