@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -65,7 +66,9 @@ async def test_a_server_that_refuses_is_given_what_it_takes() -> None:
     assert answers >= 90
     assert 5 <= room.limit <= 7
     assert server.refused <= answers / 10, "it is found, not tried again and again"
-    assert room.found == f"requests at a time: {room.limit} (of at most 20: it refused more)"
+    # In real time a number below what it takes may do better by chance: then that is what was said last.
+    reasons = "it refused more|more got less done"
+    assert re.fullmatch(rf"requests at a time: {room.limit} \(of at most 20: ({reasons})\)", room.found)
 
 
 async def test_a_server_that_tells_its_queue_is_given_little_more_than_it_works_on() -> None:
