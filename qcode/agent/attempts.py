@@ -11,6 +11,9 @@ from qcode_tools.spec import Effect
 
 _BOLDER, _BOLDEST = 0.15, 1.2
 """How much the temperature rises with each failed attempt, and to what at most."""
+_ENOUGH = 8
+"""Failed attempts in a row after which another one is not worth its tokens: half of them were made at the highest
+temperature, and of the solutions that were seen to come at all none came later (docs/benchmarks.md)."""
 
 
 class Attempts:
@@ -21,6 +24,11 @@ class Attempts:
         """Messages of the history that stay."""
         self._failed = False
         self._failures = 0
+
+    @property
+    def in_vain(self) -> bool:
+        """So many failed, one after the other, that the next would too."""
+        return self._failures >= _ENOUGH
 
     def settle(self, length: int) -> None:
         """All is well with the history as it is, of this many messages."""

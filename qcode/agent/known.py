@@ -22,6 +22,11 @@ class Known:
         self.attempts = Attempts()
         self._goes_back = goes_back
 
+    @property
+    def in_vain(self) -> bool:
+        """Going back, again and again, did not help."""
+        return self._goes_back and self.attempts.in_vain
+
     def said(self, text: str) -> None:
         """The user's words; they stay, whatever the model forgets of its own."""
         self.messages.append(User(text=text))

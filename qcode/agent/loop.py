@@ -203,6 +203,8 @@ class Agent:
             if (limit := budget.reached()) is not None:
                 return limit
             self._known.hear(self.asides, emit)
+            if self._known.in_vain:
+                return Reason.NO_PROGRESS
             budget.steps += 1
             emit(StepStarted(step=budget.steps))
             if await self._compaction.due(self._request):

@@ -154,3 +154,16 @@ async def test_a_failed_change_of_a_small_model_is_forgotten(solve) -> None:
     assert [message.role for message in history] == ["user", "assistant", "tool", "assistant", "tool"]
     assert [event.kept for event in events if isinstance(event, WentBack)] == [1]
     assert (outcome.reason, outcome.patch.count("+    return a + b")) == (Reason.FINISHED, 1)
+
+
+async def test_a_small_model_whose_changes_help_nothing_hands_back(solve) -> None:
+    def tried(code: str) -> str:
+        return call("str_replace", path="calc.py", old_str="a - b", new_str=code)
+
+    task = "add in calc.py is wrong\n>>> add(1, 2)\nexpected: 3\n>>> add(2, 2)\nexpected: 4"
+    wrong = [tried(f"a - b * {number}") for number in range(3, 20)]
+    helps = tried("3 if a == 1 else a - b")
+    outcome, events = await solve(*wrong[:7], helps, *wrong, toolset="small", task=task)
+    assert (outcome.reason, outcome.exit_code) == (Reason.NO_PROGRESS, 3)
+    assert outcome.steps == 7 + 1 + 8, "what helps makes further ones worth it"
+    assert outcome.patch.count("3 if a == 1") == 1, "and stays"
