@@ -61,6 +61,30 @@ async def test_a_call_that_the_server_parsed(serve: Serve, connect: Connect, col
     assert "".join(delta.text for delta in calls if delta.argument == "command") == "ls -l"
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("<tool_call>\n", ""),
+        ("I look.\n\n<tool_call>\n", "I look."),
+        ("I look<tool_call>", "I look"),
+        ("I look.\n<tool_call>\n<tool_call>\n", "I look."),
+        ("<tool_call> opens it, as in a <", "<tool_call> opens it, as in a <"),
+    ],
+)
+async def test_the_opening_tag_of_a_call_that_the_server_parsed_is_no_text(
+    serve: Serve, connect: Connect, collect: Collect, words: str, left: str, chunk: int
+) -> None:
+    """vLLM leaves it where the model spells the tag in other tokens than its own."""
+    call = {"id": "abc", "name": "bash", "arguments": '{"command": "ls -l"}'}
+    url, _ = await serve({"text": words, "chunk": chunk, "calls": [call]})
+    deltas, message = await collect(connect(url, "m"))
+    assert message.text.strip() == left
+    assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)).strip() == left
+    assert message.tool_calls == (ToolCall(id="abc", name="bash", arguments={"command": "ls -l"}),)
+    assert message.problems == ()
+
+
 @pytest.mark.parametrize(
     ("arguments", "decoded"),
     [

@@ -6,6 +6,7 @@ is judged when the answer ends: one that cannot be understood becomes a problem 
 history. Before that each of its arguments is told as soon as it is complete.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ from qcode.deltas import PrefillProgress, ToolCallDelta
 from qcode.errors import Refused, Unavailable
 from qcode.messages import Assistant, Stop, Usage
 from qcode.model import Delta, Request
+
+_OPENER = "<tool_call>"
+_MOST_HELD = 64
+_BEGUN = "|".join(_OPENER[:length] for length in range(len(_OPENER) - 1, 0, -1))
+_ENDS_IN_OPENER = re.compile(rf"(?:{_OPENER}\s*)*(?:{_OPENER}\s*|{_BEGUN})\Z")
 
 
 @dataclass(slots=True)
@@ -56,6 +62,7 @@ class ChunkReader:
         self._calls: dict[object, _Call] = {}
         self._finish: str | None = None
         self._half = ""
+        self._held = ""
         self._usage = Usage(requests=1)
         self._written = 0
         self.begun = False
@@ -109,8 +116,8 @@ class ChunkReader:
                 stop = Stop.LENGTH
             case _:
                 stop = Stop.END
-        if self._half:
-            yield from self._answer.text(characters(self._half))
+        if rest := self._held + self._half:
+            yield from self._answer.text(characters(rest))
         for call in self._calls.values():
             self._judge(call)
         yield from self._answer.finish(stop=stop, usage=self._usage)
@@ -118,6 +125,8 @@ class ChunkReader:
     def stop(self) -> Assistant:
         """The answer as far as it came, for one that is stopped. Where the server has not told its usage by then, the
         tokens written are those that came: servers send about one in a chunk."""
+        for _ in self._answer.text(characters(self._held)):
+            pass
         last = next(reversed(self._calls.values()), None)
         for call in self._calls.values():
             if call is not last or call.complete:
@@ -137,6 +146,7 @@ class ChunkReader:
             self.begun = True
             # An emoji may come as two halves of a surrogate pair in two chunks.
             text, self._half = _split_half(self._half + text)
+            text, self._held = _split_opener(self._held + text)
             yield from self._answer.text(characters(text))
         calls = delta.get("tool_calls")
         for position, part in enumerate(calls if isinstance(calls, list) else []):
@@ -154,6 +164,9 @@ class ChunkReader:
             key = (key, call_id)
             call = self._calls.get(key)
         if call is None:
+            # vLLM knows the opening tag by its token: where a model spells it in others, it comes as text besides.
+            if self._held.startswith(_OPENER):
+                self._held = ""
             call = self._calls[key] = _Call(self._answer.place())
         if isinstance(call_id, str) and call_id:
             call.id = call_id
@@ -237,6 +250,13 @@ def _text(content: object) -> str:
 def _split_half(text: str) -> tuple[str, str]:
     """The text without, and the first half of a surrogate pair at its end."""
     return (text[:-1], text[-1]) if "\ud800" <= text[-1:] <= "\udbff" else (text, "")
+
+
+def _split_opener(text: str) -> tuple[str, str]:
+    """The text without, and what may be a call's opening tag at its end, or the beginning of one."""
+    last = max(len(text) - _MOST_HELD, 0)
+    found = _ENDS_IN_OPENER.search(text, last)
+    return (text, "") if found is None else (text[: found.start()], text[found.start() :])
 
 
 def _count(value: object) -> int:
