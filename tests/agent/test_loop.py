@@ -163,7 +163,7 @@ async def test_a_small_model_whose_changes_help_nothing_hands_back(solve) -> Non
     task = "add in calc.py is wrong\n>>> add(1, 2)\nexpected: 3\n>>> add(2, 2)\nexpected: 4"
     wrong = [tried(f"a - b * {number}") for number in range(3, 20)]
     helps = tried("3 if a == 1 else a - b")
-    outcome, events = await solve(*wrong[:7], helps, *wrong, toolset="small", task=task)
+    outcome, _ = await solve(*wrong[:7], helps, *wrong, toolset="small", task=task)
     assert (outcome.reason, outcome.exit_code) == (Reason.NO_PROGRESS, 3)
     assert outcome.steps == 7 + 1 + 8, "what helps makes further ones worth it"
     assert outcome.patch.count("3 if a == 1") == 1, "and stays"
