@@ -16,9 +16,9 @@ class Hints:
     after_success: str = ""
     after_failure: str = ""
 
-    def after(self, effect: Effect, result: ToolResult) -> str:
+    def after(self, effect: Effect, result: ToolResult, *, untried: bool) -> str:
         """The hint for what comes after this result; one that is an error teaches by itself, unless a change was tried
-        and taken back."""
+        and taken back. While a change is `untried`, who looks at it is to try it, not to change it again."""
         if result.extra.get("tried"):
             return "" if result.extra["solved"] else self.after_failure
         if result.status is not Status.OK:
@@ -29,4 +29,4 @@ class Hints:
             case Effect.EXEC:
                 return self.after_failure if result.extra.get("exit_code") else self.after_success
             case Effect.READ:
-                return self.after_reading
+                return self.after_change if untried else self.after_reading

@@ -38,16 +38,17 @@ class FinishCheck:
         self._thorough = thorough
         self.changed = False
         """Whether a file was changed."""
-        self._untried = False
+        self.untried = False
+        """Whether nothing was run since."""
         self._said: set[str] = set()
         self._withheld: Counter[str] = Counter()
 
     def note(self, effect: Effect, result: ToolResult) -> None:
         """Take in the result of a call."""
         if effect is Effect.WRITE and result.status is Status.OK:
-            self.changed, self._untried = True, not result.extra.get("tried")
+            self.changed, self.untried = True, not result.extra.get("tried")
         if effect is Effect.EXEC and result.status is not Status.DENIED:
-            self._untried = False
+            self.untried = False
 
     def objection(self) -> str | None:
         """What speaks against finishing now, in words for the model; None if nothing does, or it was said before."""
@@ -68,4 +69,4 @@ class FinishCheck:
     def _why_not(self) -> str | None:
         if not self._thorough:
             return None
-        return NOTHING_CHANGED if not self.changed else NOT_TRIED if self._untried else None
+        return NOTHING_CHANGED if not self.changed else NOT_TRIED if self.untried else None

@@ -299,7 +299,7 @@ class Agent:
         check.note(effect, result)
         self._quotes.note(call, result)
         times = repetition.note(call, result, effect)
-        words = NUDGE if times == LIMIT - 1 else self._led.hints.after(effect, result)
+        words = NUDGE if times == LIMIT - 1 else self._led.hints.after(effect, result, untried=check.untried)
         words = "" if ends else words
         result = result.model_copy(update={"content": _joined(result.content, words)})
         self._known.happened(effect, result)

@@ -117,6 +117,16 @@ async def test_a_small_model_is_shown_what_the_task_names_and_told_what_comes_ne
     assert results[1].endswith(PROFILES["small"].hints.after_failure)
 
 
+async def test_who_looks_at_an_untried_change_is_told_to_try_it(solve) -> None:
+    look = call("view", path="calc.py")
+    change = call("str_replace", path="calc.py", old_str="a - b", new_str="a + b")
+    _, events = await solve(look, change, look, call("bash", command="true"), FINISH, toolset="small")
+    results = [event.result.content for event in events if isinstance(event, ToolFinished)]
+    hints = PROFILES["small"].hints
+    assert results[0].endswith(hints.after_reading)
+    assert results[2].endswith(hints.after_change)
+
+
 async def test_token_and_turn_limits_are_normal_endings(solve) -> None:
     looks = [call("bash", command=f"echo {number}") for number in range(9)]
     outcome, _ = await solve(*looks, limits=Limits(max_turns=4))
