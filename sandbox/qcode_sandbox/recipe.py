@@ -105,7 +105,7 @@ def read(file: Path) -> str | Build:
         if path.suffix != ".json":
             return Build(path.parent, path)
         return _devcontainer(path, json.loads(_without_comments(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SandboxUnavailable(f"{file} cannot be read: {error}") from None
 
 

@@ -63,6 +63,33 @@ def loaded(folder: Path, row: dict[str, Any]) -> Instance:
     return instance
 
 
+DEEP = "[" * 100_000
+NONSENSE = [None, True, 5, 1e400, "", "x.y", "\x00", "-" * 100_000, DEEP, "('a'," * 300, [], [5], [[]], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"dockerhub_tag": "x", "repo_language": "python", "selected_test_files_to_run": "['a']"},
+        {"repo_language": "go", "selected_test_files_to_run": "[]"},
+        {"image": "x", "eval_script": SCRIPT, "log_parser": "parse_log_gotest", "image_assets": "{}"},
+        {"environment": {"source": {"image": "x"}}, "eval_script": SCRIPT, "log_parser": "parse_log_gotest"},
+    ],
+)
+def test_a_field_that_holds_nonsense_is_said_in_a_line(form: dict[str, Any], tmp_path: Path) -> None:
+    whole = published(**form)
+    loaded(tmp_path, whole)
+    for field in [*whole, "image_assets", "requirements", "interface", "eval_type"]:
+        for value in NONSENSE:
+            try:
+                loaded(tmp_path, whole | {field: value})
+            except ConfigError as error:
+                said = str(error).partition("rows.jsonl")[2]
+                assert len(said) > 20, (field, value)
+                assert "\n" not in said and " at 0x" not in said, said
+
+
 def test_a_row_of_verified_gets_its_image_and_its_script(tmp_path: Path) -> None:
     row = loaded(tmp_path, published())
     assert isinstance(row.environment.source, ImageSource)
@@ -401,3 +428,18 @@ async def test_a_terminal_task_is_judged_where_the_agent_worked(tmp_path: Path) 
         "empty": ("empty_patch", "the reward is 0"),
         "qcode": ("resolved", ""),
     }
+
+
+@pytest.mark.docker
+def test_what_is_no_reward_resolves_no_terminal_task(tmp_path: Path) -> None:
+    base = asyncio.run(ensure_image("qcode/base"))
+    folder, out = tmp_path / "tasks", tmp_path / "out"
+    said = ["NaN", "1e999", "Infinity", "1" + "0" * 400, '{"reward": []}', DEEP, '{"reward": 1}']
+    for number, text in enumerate(said):
+        task = (terminal_task(folder, base) / "greet").rename(folder / f"greet{number}")
+        (task / "tests/said").write_text(text, encoding="utf-8")
+        (task / "tests/test.sh").write_text("cp /tests/said /logs/verifier/reward.json", encoding="utf-8")
+    assert main(["--dataset", str(folder), "--agent", "gold", "--out", str(out)]) == 0
+    lines = (out / "attempts.jsonl").read_text(encoding="utf-8").splitlines()
+    resolved = [attempt["instance_id"] for attempt in map(json.loads, lines) if attempt["resolved"]]
+    assert (len(lines), resolved) == (7, ["greet6"])

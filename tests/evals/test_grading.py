@@ -50,11 +50,11 @@ def report(*results: tuple[str, str], **changes: Any) -> Report:
     return Report.model_validate(said | changes)
 
 
-def judged(section: str, ended: int, **changes: Any) -> Grade:
+async def judged(section: str, ended: int, **changes: Any) -> Grade:
     """With a report that says what the log says."""
     lines = [line.split(" ") for line in section.splitlines()]
     results = tuple((name, status) for status, name in lines)
-    return judge(instance(), section, ended, report(*results, **{"exit_code": ended} | changes))
+    return await judge(instance(), section, ended, report(*results, **{"exit_code": ended} | changes))
 
 
 @pytest.mark.parametrize(
@@ -71,19 +71,21 @@ def test_without_exactly_one_pair_of_marks_there_is_no_result(log: str) -> None:
     assert section_of(log, TOKEN) is None
 
 
-def test_resolved_when_all_listed_tests_pass() -> None:
-    grade = judged("PASSED a.py::test_one\nPASSED a.py::test_two\n", 0)
+async def test_resolved_when_all_listed_tests_pass() -> None:
+    grade = await judged("PASSED a.py::test_one\nPASSED a.py::test_two\n", 0)
     assert grade.verdict is Verdict.RESOLVED
     assert (str(grade.fail_to_pass), str(grade.pass_to_pass)) == ("1/1", "1/1")
 
 
-def test_other_tests_may_fail() -> None:
-    assert judged("PASSED a.py::test_one\nPASSED a.py::test_two\nFAILED b.py::other\n", 1).verdict is Verdict.RESOLVED
+async def test_other_tests_may_fail() -> None:
+    assert (
+        await judged("PASSED a.py::test_one\nPASSED a.py::test_two\nFAILED b.py::other\n", 1)
+    ).verdict is Verdict.RESOLVED
 
 
-def test_a_skipped_test_keeps_passing_but_does_not_begin_to() -> None:
-    assert judged("PASSED a.py::test_one\nSKIPPED a.py::test_two\n", 0).verdict is Verdict.RESOLVED
-    assert judged("SKIPPED a.py::test_one\nPASSED a.py::test_two\n", 0).verdict is Verdict.UNRESOLVED
+async def test_a_skipped_test_keeps_passing_but_does_not_begin_to() -> None:
+    assert (await judged("PASSED a.py::test_one\nSKIPPED a.py::test_two\n", 0)).verdict is Verdict.RESOLVED
+    assert (await judged("SKIPPED a.py::test_one\nPASSED a.py::test_two\n", 0)).verdict is Verdict.UNRESOLVED
 
 
 @pytest.mark.parametrize(
@@ -96,8 +98,8 @@ def test_a_skipped_test_keeps_passing_but_does_not_begin_to() -> None:
         ("", 0, "FAIL_TO_PASS 0/1"),
     ],
 )
-def test_the_log_and_the_exit_code_have_to_agree(section: str, exit_code: int, why: str) -> None:
-    grade = judged(section, exit_code)
+async def test_the_log_and_the_exit_code_have_to_agree(section: str, exit_code: int, why: str) -> None:
+    grade = await judged(section, exit_code)
     assert grade.verdict is Verdict.UNRESOLVED
     assert why in grade.reason
 
@@ -105,8 +107,8 @@ def test_the_log_and_the_exit_code_have_to_agree(section: str, exit_code: int, w
 GOOD = "PASSED a.py::test_one\nPASSED a.py::test_two\n"
 
 
-def test_without_a_report_nothing_passed() -> None:
-    grade = judge(instance(), GOOD, 0, None)
+async def test_without_a_report_nothing_passed() -> None:
+    grade = await judge(instance(), GOOD, 0, None)
     assert grade.verdict is Verdict.UNRESOLVED
     assert (str(grade.fail_to_pass), str(grade.pass_to_pass)) == ("0/1", "0/1")
     assert "before it had reported" in grade.reason
@@ -124,8 +126,8 @@ def test_without_a_report_nothing_passed() -> None:
         ({"results": (("a.py::test_one", "PASSED"),)}, "PASS_TO_PASS 0/1"),
     ],
 )
-def test_the_report_has_to_agree_too(changes: dict[str, Any], why: str) -> None:
-    grade = judged(GOOD, 0, **changes)
+async def test_the_report_has_to_agree_too(changes: dict[str, Any], why: str) -> None:
+    grade = await judged(GOOD, 0, **changes)
     assert grade.verdict is Verdict.UNRESOLVED
     assert why in grade.reason
 
@@ -163,8 +165,8 @@ PASSING = "--- PASS: TestAdd (0.00s)\n--- PASS: TestZero (0.00s)\n"
         ("--- PASS: TestAdd (0.00s)\n--- SKIP: TestZero (0.00s)\n", 0, Verdict.RESOLVED),
     ],
 )
-def test_without_a_witness_log_and_exit_code_have_to_agree(log: str, ended: int, verdict: Verdict) -> None:
-    grade = judge(instance(**GO), log, ended, None)
+async def test_without_a_witness_log_and_exit_code_have_to_agree(log: str, ended: int, verdict: Verdict) -> None:
+    grade = await judge(instance(**GO), log, ended, None)
     assert (grade.verdict, grade.evidence) == (verdict, Evidence.LOG)
 
 
@@ -179,11 +181,11 @@ def test_without_a_witness_log_and_exit_code_have_to_agree(log: str, ended: int,
         ("5 specs, 1 failures\n", 1, Verdict.UNRESOLVED),
     ],
 )
-def test_where_only_failures_are_named_the_log_has_to_say_that_tests_ran(
+async def test_where_only_failures_are_named_the_log_has_to_say_that_tests_ran(
     log: str, ended: int, verdict: Verdict
 ) -> None:
     row = instance(log_parser="parse_log_marked", eval_type="fail_only", FAIL_TO_PASS=["one"], PASS_TO_PASS=["two"])
-    assert judge(row, log, ended, None).verdict is verdict
+    assert (await judge(row, log, ended, None)).verdict is verdict
 
 
 def test_what_says_how_tests_are_run_is_graded_only_where_the_right_change_needs_it() -> None:

@@ -10,16 +10,20 @@ import subprocess
 import sys
 import threading
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qcode.app.options import RunOptions
+from qcode_evals.agents.controls import Empty
+from qcode_evals.agents.protocol import Place, Prediction
 from qcode_evals.attempt import Attempt
 from qcode_evals.cli import main
+from qcode_evals.environments.boxes import open_box
 from qcode_evals.environments.images import Images
-from qcode_evals.environments.opening import PLAIN, Fittings
+from qcode_evals.environments.opening import PLAIN, Fittings, OpenBox
 from qcode_evals.running.making import Deadlines, Job, Maker
 from qcode_evals.running.plans import Plan
 from qcode_evals.tasks.dataset import Instance, load
@@ -184,6 +188,25 @@ async def test_a_phase_that_hangs_is_the_infrastructures_failure(tmp_path: Path)
     attempt = await made(tmp_path, "sleep 600", deadlines=Deadlines(agent=2.0), watcher=watcher)
     assert attempt.outcome == "infra_error"
     assert watcher.retries == ["agent: the phase agent did not end within 2 s"]
+
+
+@dataclass(frozen=True)
+class Breaking(Empty):
+    """An agent that has a fault, or whose patch meets one: no file can hold this half of a character."""
+
+    answers: bool = False
+
+    async def solve(self, instance: Instance, open_box: OpenBox, place: Place) -> Prediction:
+        return Prediction(instance.patch + ("\ud800" if self.answers else str(1 // len(self.settings))))
+
+
+@pytest.mark.parametrize(("answers", "outcome"), [(False, "agent_error"), (True, "unresolved")])
+async def test_a_fault_costs_one_attempt_and_counts_against_it(answers: bool, outcome: str, tmp_path: Path) -> None:
+    gcd = next(row for row in load(DATA) if row.instance_id == "quixbugs__gcd")
+    maker = Maker(Breaking(answers=answers), Images(await pip_settings()), open_box, Quiet(), tmp_path)
+    attempt = (await maker.make(Job(gcd, 0, "key"))).attempt
+    assert (attempt.outcome, attempt.retries) == (outcome, 0)
+    assert attempt.reason.startswith("a fault of the harness, please report it: ")
 
 
 class Engine:

@@ -12,15 +12,13 @@ import json
 import re
 import secrets
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from qcode.messages import Frozen
-from qcode_evals.parsers.logparse import PYTHON_PARSERS, parse
-from qcode_evals.parsers.status import Status
+from qcode_evals.parsers.logparse import PYTHON_PARSERS
 from qcode_sandbox.protocol import Sandbox
 
 _LARGEST = 200_000_000
@@ -73,16 +71,12 @@ class Report(Frozen):
                 return f"a test that must fail was {first if first != 'failed' else wrong[0]}"
         return None
 
-    def statuses(self, parser: str) -> dict[str, set[Status]]:
-        """What the report says of each name that the log's parser would find. Names that agree are told together."""
-        table: defaultdict[str, set[Status]] = defaultdict(set)
-        for test, status in self.results:
-            for name, found in parse(parser, self._line(test, status)).items():
-                table[name].add(found)
-        return table
+    @property
+    def lines(self) -> list[str]:
+        """Its results as the runner writes them into its log."""
+        return [self._line(test, status) for test, status in self.results]
 
     def _line(self, test: str, status: str) -> str:
-        """How the runner writes an outcome into its log."""
         match self.runner:
             case "unittest":
                 name, _, described = test.partition("\0")
@@ -151,5 +145,5 @@ def report_in(section: str, seal: Seal) -> tuple[str, Report | None]:
     rest = lines[: index - (index > 0 and not lines[index - 1])] + lines[index + 1 :]
     try:
         return "\n".join(rest), Report.model_validate(_unpacked(body))
-    except (ValueError, zlib.error):
+    except (ValueError, RecursionError, zlib.error):
         return section, None

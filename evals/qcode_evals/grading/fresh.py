@@ -12,7 +12,7 @@ from qcode_evals.grading import evidence
 from qcode_evals.grading.canary import Canary
 from qcode_evals.grading.evidence import Seal
 from qcode_evals.grading.judging import Grade, Verdict, judge
-from qcode_evals.parsers.logparse import parse
+from qcode_evals.parsers.reading import Unreadable, read
 from qcode_evals.patches import changed_paths, protected, says_how_to_test, without_protected
 from qcode_evals.tasks.dataset import Instance
 from qcode_sandbox.errors import SandboxError
@@ -183,7 +183,7 @@ async def grade(instance: Instance, patch: str, sandbox: Sandbox) -> Grade:
     script = marked_script(instance.eval_script, seal, known=known, additions=additions, pre_test=pre_test)
     await sandbox.write(_SCRIPT_FILE, script.encode("utf-8", "surrogateescape"))
     result = await _run(instance, sandbox, seal, log)
-    grade = _verdict(instance, log.text, seal, result)
+    grade = await _verdict(instance, log.text, seal, result)
     if grade.verdict is Verdict.RESOLVED and grade.evidence is Evidence.LOG:
         await _confirm(instance, sandbox, grade)
     grade.removed = removed
@@ -209,8 +209,11 @@ async def _confirm(instance: Instance, sandbox: Sandbox, grade: Grade) -> None:
     if result.timed_out or section is None:
         fault: str | None = "with a test that must fail behind them, the tests broke off"
     else:
-        statuses = parse(instance.log_parser, section)
-        fault = canary.fault(statuses, result.exit_code, instance.eval_script)
+        try:
+            statuses = (await read(instance.log_parser, section)).last
+            fault = canary.fault(statuses, result.exit_code, instance.eval_script)
+        except Unreadable as why:
+            fault = str(why)
     if fault is None:
         grade.evidence = Evidence.CANARY
     elif fault:
@@ -239,7 +242,7 @@ async def _run(instance: Instance, sandbox: Sandbox, seal: Seal, log: _Log) -> E
         await asyncio.wait({running, ready})
 
 
-def _verdict(instance: Instance, log: str, seal: Seal, result: ExecResult) -> Grade:
+async def _verdict(instance: Instance, log: str, seal: Seal, result: ExecResult) -> Grade:
     if result.timed_out:
         return Grade(Verdict.TEST_TIMEOUT, f"the tests did not end within {instance.environment.timeout_s:g} s")
     section = section_of(log, seal.token)
@@ -247,6 +250,6 @@ def _verdict(instance: Instance, log: str, seal: Seal, result: ExecResult) -> Gr
         memory = " (out of memory)" if result.oom_killed else ""
         return Grade(Verdict.UNRESOLVED, f"the tests broke off with exit code {result.exit_code}{memory}")
     plain, report = evidence.report_in(section, seal)
-    grade = judge(instance, plain, result.exit_code, report)
+    grade = await judge(instance, plain, result.exit_code, report)
     grade.log = log.replace(section, plain) if report else log
     return grade

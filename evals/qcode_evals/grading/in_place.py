@@ -6,6 +6,7 @@ the script is worth, and no more: nothing of fresh.py's evidence stands behind i
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -82,9 +83,10 @@ async def _reward(box: Sandbox) -> float | None:
         try:
             text = (await box.read(f"{_REWARDS}/{name}")).decode("utf-8", "replace").strip()
             value = json.loads(text)
-            return float(value["reward"] if isinstance(value, dict) else value)
+            reward = float(value["reward"] if isinstance(value, dict) else value)
+            return reward if math.isfinite(reward) else None
         except SandboxFileError:
             continue
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
     return None

@@ -1,23 +1,16 @@
 """From a test log, a report and an exit code to a verdict: what they agree on is believed."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from qcode_evals.attempt import Evidence
 from qcode_evals.grading.evidence import Report, runner_of
-from qcode_evals.parsers.logparse import parse, parse_each, status_of
+from qcode_evals.parsers.logparse import status_of
+from qcode_evals.parsers.reading import Reading, Unreadable, read
 from qcode_evals.parsers.status import Status, Statuses
 from qcode_evals.patches import Removed
 from qcode_evals.tasks.dataset import Instance
-
-_RAN = re.compile(
-    r"Executed [1-9]\d* of \d+|TOTAL: [1-9]\d* (?:SUCCESS|FAILED)|[1-9]\d* passing|Tests:\s+[1-9]\d*|"
-    r"Test Suites:\s+(?:\d+ \w+, )*[1-9]\d* total|^# tests [1-9]\d*|[1-9]\d* specs?, \d+ failures?|': ok$",
-    re.MULTILINE,
-)
-"""What runners that name only failed tests print when they ran some (swebench 5.0.2)."""
 
 
 class Verdict(StrEnum):
@@ -84,12 +77,19 @@ def _said_of(name: str, said: Mapping[str, set[Status]]) -> set[Status]:
     return set[Status]().union(*(statuses for other, statuses in said.items() if other.startswith(name)))
 
 
-def judge(instance: Instance, section: str, exit_code: int, report: Report | None) -> Grade:
-    """Resolved if log, report and exit code agree that every listed test went as it should."""
-    if not runner_of(instance.log_parser):
-        return _judge_by_log(instance, section, exit_code)
-    statuses = parse(instance.log_parser, section)
-    said = report.statuses(instance.log_parser) if report else {}
+async def judge(instance: Instance, section: str, exit_code: int, report: Report | None) -> Grade:
+    """Resolved if log, report and exit code agree that every listed test went as it should. Raises: SandboxError."""
+    try:
+        reading = await read(instance.log_parser, section, report.lines if report else ())
+    except Unreadable as why:
+        return Grade(Verdict.UNRESOLVED, str(why), exit_code=exit_code)
+    if runner_of(instance.log_parser):
+        return _judge_by_report(instance, reading, exit_code, report)
+    return _judge_by_log(instance, reading, exit_code)
+
+
+def _judge_by_report(instance: Instance, reading: Reading, exit_code: int, report: Report | None) -> Grade:
+    statuses, said = reading.last, reading.reported
     grade = Grade(
         Verdict.UNRESOLVED,
         reason="",
@@ -116,10 +116,10 @@ def judge(instance: Instance, section: str, exit_code: int, report: Report | Non
     return grade
 
 
-def _judge_by_log(instance: Instance, section: str, exit_code: int) -> Grade:
+def _judge_by_log(instance: Instance, reading: Reading, exit_code: int) -> Grade:
     """For languages without a witness: what SWE-bench does, and a test that the log calls both passed and failed did
     not pass."""
-    statuses = {name: _worst(found) for name, found in parse_each(instance.log_parser, section).items()}
+    statuses = {name: _worst(found) for name, found in reading.found.items()}
     said = {name: {status} for name, status in statuses.items()}
     if instance.eval_type == "fail_only":
         to_pass, kept = (_unnamed(names, statuses) for names in (instance.fail_to_pass, instance.pass_to_pass))
@@ -132,7 +132,7 @@ def _judge_by_log(instance: Instance, section: str, exit_code: int) -> Grade:
     )  # fmt: skip
     if to_pass.failure or kept.failure:
         grade.reason = f"FAIL_TO_PASS {to_pass}, PASS_TO_PASS {kept}"
-    elif instance.eval_type == "fail_only" and not statuses and not _RAN.search(section):
+    elif instance.eval_type == "fail_only" and not reading.ran:
         grade.reason = "nothing in the log says that the tests ran"
     elif exit_code and not any(status.fails for status in statuses.values()):
         grade.reason = f"the tests ended with exit code {exit_code}, but their log shows no failure"

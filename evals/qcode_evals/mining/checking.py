@@ -25,7 +25,9 @@ WORDS = 200
 DUMB = "its tests do not run"
 _START, _END = ">>>>> Start Test Output", ">>>>> End Test Output"
 _TRACED = "+ "
-_WRONG = re.compile(r"\w*error(\[\w+\])?: |cannot find |no such file|no required module|not found", re.IGNORECASE)
+_WRONG = re.compile(
+    r"(?<!\w)\w*error(\[\w+\])?: |cannot find |no such file|no required module|not found", re.IGNORECASE
+)
 
 
 def lists(before: Sequence[dict[str, Status]], after: Sequence[dict[str, Status]]) -> tuple[list[str], list[str]]:

@@ -64,7 +64,7 @@ def polyglot(root: Path) -> Iterator[Row]:
         try:
             config = json.loads(_text(about))["files"]
             stubs, tests, examples = (list(map(str, config[name])) for name in ("solution", "test", "example"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"{about} does not name the files of the exercise: {error!r}") from None
         docs = [exercise / ".docs" / name for name in ("introduction.md", "instructions.md", "instructions.append.md")]
         problem = "\n\n".join(_text(path).strip() for path in docs if path.is_file())

@@ -158,7 +158,7 @@ def _of_javascript(paths: Collection[str], tests: Sequence[str], read: Read) -> 
     """By package.json's test script, or by what the tests ask for."""
     try:
         script = str(json.loads(read("package.json"))["scripts"]["test"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         script = ""
     words = set(re.findall(r"[\w./-]+", script))
     if named := next((each for name, each in _OF_NPM.items() if name in words), None):

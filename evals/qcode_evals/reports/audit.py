@@ -28,7 +28,7 @@ def looked_up(log: str) -> list[str]:
         try:
             arguments = json.loads(line)["call"]["arguments"]
             command = arguments.get("command", "")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         if isinstance(command, str):
             found.update(dict.fromkeys(kind for kind, pattern in _LOOKED.items() if pattern.search(command)))

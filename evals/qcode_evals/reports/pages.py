@@ -104,7 +104,7 @@ def _steps(log: str) -> Iterator[tuple[str, str]]:
                     yield from _exchange(event)
                 case _:
                     continue
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
 
 

@@ -15,7 +15,8 @@ from qcode_evals.environments.opening import PLAIN, Environments, Fittings, Open
 from qcode_evals.environments.sources import SourceError
 from qcode_evals.grading.fresh import grade
 from qcode_evals.grading.in_place import judged
-from qcode_evals.grading.judging import Grade, Split, Verdict
+from qcode_evals.grading.judging import Grade, Split
+from qcode_evals.running.outcomes import outcome_of, outcome_of_fault
 from qcode_evals.tasks.dataset import Instance
 from qcode_sandbox.errors import EngineAway, SandboxError, SandboxLost
 from qcode_sandbox.protocol import Sandbox
@@ -127,7 +128,7 @@ class Maker:
     deadlines: Deadlines = Deadlines()
 
     async def make(self, job: Job) -> Made | Hit:
-        """Never raises for what the infrastructure or the agent does: that is the outcome."""
+        """Never raises for what the infrastructure, the agent or a fault here does: that is the outcome."""
         work = _Work(job, self.agent.watch.losses)
         away = False
         try:
@@ -138,8 +139,13 @@ class Maker:
                 await self._phase(work, "grading", self._grade, limit)
             attempt = self._attempt_of(work)
         except (*Infrastructure, ServerAway) as error:
-            attempt = self._attempt_of(work, failure=error)
+            attempt = self._attempt_of(work, (Outcome.INFRA_ERROR, str(error)))
             away = isinstance(error, ServerAway)
+        except (OSError, MemoryError, QcodeError):
+            raise  # of this machine or of the run: no attempt would fare better
+        except Exception as error:  # whatever one attempt's texts break here, the others go on
+            came = outcome_of_fault(error, began=bool(work.image), answered=work.prediction is not None)
+            attempt = self._attempt_of(work, came)
         finally:
             if work.image:
                 self.images.release(job.instance)
@@ -205,9 +211,10 @@ class Maker:
         async with self.open_box(work.instance, work.image) as sandbox:
             work.grade = await grade(work.instance, work.prediction.patch, sandbox)
 
-    def _attempt_of(self, work: _Work, *, failure: Exception | None = None) -> Attempt:
+    def _attempt_of(self, work: _Work, came: tuple[Outcome, str] | None = None) -> Attempt:
+        """`came`: the outcome and why, where agent and grade do not say it."""
         prediction, graded = work.prediction or Prediction(""), work.grade
-        outcome, reason = _outcome(prediction, graded) if failure is None else (Outcome.INFRA_ERROR, str(failure))
+        outcome, reason = came or outcome_of(prediction, graded)
         trajectory = prediction.trajectory
         if trajectory is not None and trajectory.is_relative_to(self.folder):
             trajectory = trajectory.relative_to(self.folder)
@@ -249,26 +256,3 @@ async def _in_time(step: Awaitable[None], name: str, limit_s: float) -> None:
 
 def _count(split: Split) -> Count:
     return Count(passed=len(split.success), listed=len(split.success) + len(split.failure))
-
-
-def _outcome(prediction: Prediction, graded: Grade | None) -> tuple[Outcome, str]:
-    """The attempt's outcome and why. What the agent was stopped by matters only where the patch does not resolve."""
-    if graded is not None and graded.verdict is Verdict.RESOLVED:
-        return Outcome.RESOLVED, ""
-    if prediction.error:
-        return Outcome.AGENT_ERROR, prediction.error
-    why = graded.reason if graded is not None else ""
-    if prediction.oom_kills:
-        return Outcome.AGENT_OOM, why or f"{prediction.oom_kills} commands were killed for want of memory"
-    if prediction.limited:
-        return Outcome.AGENT_LIMIT, why
-    if not prediction.patch.strip():
-        return Outcome.EMPTY_PATCH, why
-    assert graded is not None, "every patch that is not empty is graded"
-    match graded.verdict:
-        case Verdict.PATCH_FAILED:
-            return Outcome.PATCH_FAILED, why
-        case Verdict.TEST_TIMEOUT:
-            return Outcome.TEST_TIMEOUT, why
-        case _:
-            return Outcome.UNRESOLVED, why

@@ -78,6 +78,6 @@ def look_over_http(url: str, model: Callable[[], str], key: str | None) -> Look:
 def _gone(url: str, answer: "httpx.Response") -> Sight:
     try:
         said = faults.words_of(answer.json())
-    except ValueError:
+    except (ValueError, RecursionError):
         said = faults.words_of(answer.text)
     return Sight(False, f"{url} answers {answer.status_code}: {faults.one_line(said) or 'without a word'}")

@@ -42,7 +42,13 @@ class Foreign(BaseModel):
 
 def _list_of_names(value: Any) -> Any:
     """SWE-bench stores lists of tests as JSON in a string; some copies of it as lists."""
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        names = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list | tuple):
+        raise ValueError('is no list of test names such as ["tests/test_a.py::test_b"]')
+    return names
 
 
 TestNames = Annotated[tuple[str, ...], BeforeValidator(_list_of_names)]
@@ -157,7 +163,10 @@ class Instance(Foreign):
             return row
         environment = row.get("environment")
         if isinstance(environment, str):
-            return row | {"environment": json.loads(environment)}
+            try:
+                return row | {"environment": json.loads(environment)}
+            except (ValueError, RecursionError):
+                raise ValueError("environment is text, and not JSON") from None
         if environment is None and row.get("image"):
             return row | {"environment": {"source": {"image": row["image"]}}}
         return row
@@ -187,7 +196,7 @@ def _instance(row: Any) -> Instance:
     try:
         try:
             whole = completed(row)
-            if isinstance(whole, dict) and whole.get("log_parser") in UNREADABLE:
+            if isinstance(whole, dict) and str(whole.get("log_parser")) in UNREADABLE:
                 raise Unusable(f"logs are not read here as {whole['log_parser']} does")
             instance = Instance.model_validate(whole)
         except Unusable as error:
@@ -196,7 +205,7 @@ def _instance(row: Any) -> Instance:
             instance = instance.model_copy(update={"unusable": "FAIL_TO_PASS is empty: every patch would resolve it"})
     except ValidationError as error:
         raise ConfigError(_reason(error)) from None
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(str(error)) from None
     canonical = json.dumps(row, sort_keys=True, separators=(",", ":"), default=str)
     instance._digest = hashlib.sha256(canonical.encode()).hexdigest()

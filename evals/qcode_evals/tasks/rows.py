@@ -41,7 +41,7 @@ def ids_of(path: Path) -> list[str]:
             file.truncate(end)
     except OSError as error:
         raise ConfigError(f"cannot continue {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(f"cannot continue {path}: it does not hold rows as JSON lines") from None
     return ids
 
@@ -86,7 +86,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ConfigError(f"{path}, line {number}: not JSON: {error}") from None
                 yield f"line {number}", row
 
@@ -96,7 +96,7 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
         text = file.read()
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     rows = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(rows, list):

@@ -191,7 +191,7 @@ def command_agent(
         names = [str(entry["id"]) for entry in listed["data"]]
     except httpx.HTTPError as error:
         raise Unavailable(f"no model answers at {url}: {error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(f"{url} does not list its models as an OpenAI-compatible server does") from None
     if model is None and not names:
         raise ConfigError(f"the server at {url} has no model")

@@ -121,7 +121,7 @@ def load_definition(name: str) -> Definition:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the definition"
         raise ConfigError(f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name} is not a definition: {error}") from None
 
 

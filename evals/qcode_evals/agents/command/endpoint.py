@@ -244,7 +244,7 @@ def _seconds(retry_after: str) -> float | None:
 def _json(text: str | bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

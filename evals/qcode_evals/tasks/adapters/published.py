@@ -50,7 +50,7 @@ class Unusable(ValueError):
 def completed(row: Any) -> Any:
     """The row with what it lacks; one that has a script, or is none of a published set, is given back as it is.
 
-    Raises: Unusable for a row whose tests cannot be run; ValueError, SyntaxError for one that is damaged.
+    Raises: Unusable for a row whose tests cannot be run; ValueError for one that is damaged.
     """
     if not isinstance(row, dict):
         return row
@@ -60,7 +60,7 @@ def completed(row: Any) -> Any:
     row["problem_statement"] = _problem(row)
     if "dockerhub_tag" in row or "selected_test_files_to_run" in row:
         return _pro(row)
-    if row.get("repo") not in _COMMANDS:
+    if str(row.get("repo")) not in _COMMANDS:
         raise Unusable(
             f"{row.get('repo')} has no eval_script, and its test command is not known here: give rows of swebench 5's "
             "form, with image, log_parser and eval_script"
@@ -118,10 +118,19 @@ def _list(row: dict[str, Any], name: str) -> list[str]:
     value = row.get(name, row.get(name.lower(), []))
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
-            value = ast.literal_eval(value)
+            value = _value(value)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            value = None
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name}: is no list of names")
     return [str(item) for item in value]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)
 
 
 def _problem(row: dict[str, Any]) -> str:
@@ -129,7 +138,10 @@ def _problem(row: dict[str, Any]) -> str:
     said = [str(row.get("problem_statement", ""))]
     said += [f"{title}:\n{text}" for title, name in _BESIDE if (text := str(row.get(name) or "").strip())]
     assets = row.get("image_assets")
-    assets = json.loads(assets) if isinstance(assets, str) and assets else assets
+    try:
+        assets = json.loads(assets) if isinstance(assets, str) and assets else assets
+    except (ValueError, RecursionError):
+        raise ValueError("image_assets: is text, and not JSON") from None
     shown = assets.get("problem_statement") if isinstance(assets, dict) else None
     if shown:
         said.append("Pictures of the issue:\n" + "\n".join(map(str, shown)))
