@@ -18,7 +18,7 @@ _LONGEST = 500_000
 
 _PROMPT = re.compile(r"^([ \t]*)>>> (.*(?:\n[ \t]*\.\.\.(?: .*|$))*)", re.MULTILINE)
 _EXPECTED = re.compile(
-    r"^\W*expected(?: +(?:output|result|value|behaviou?r))?\W*:[ \t]*(`+)?(.+?)(?(1)`+.*)$", re.I | re.M
+    r"^[^\w\n]*expected(?: +(?:output|result|value|behaviou?r))?\W*:[ \t]*(`+)?(.+?)(?(1)`+.*)$", re.I | re.M
 )
 
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from qcode.config.settings import Key, Section, Settings, keys
 from qcode.errors import ConfigError
 
-_TABLE = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+")
-_ASSIGNMENT = re.compile(r"\s*([\w.\"' -]+?)\s*=")
+_TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?")
+_ASSIGNMENT = re.compile(r"\s*([\w.\"'-][\w.\"' \t-]*)=")
 _SECRETS = {"api_key", "key", "token"}
 
 

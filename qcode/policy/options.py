@@ -58,7 +58,7 @@ def named_only(words: Sequence[Word]) -> frozenset[int]:
         return frozenset()
     if name not in _LOOSE and not sure(rest):
         return every
-    if name == "tar" and rest and re.fullmatch(r"[a-zA-Z]*[IF][a-zA-Z]*", rest[0].text):
+    if name == "tar" and rest and re.fullmatch(r"(?=[^IF]*[IF])[a-zA-Z]+", rest[0].text):
         return frozenset({1})
     seen = rest if name in _RUNNING or name == "find" else options(rest, name)
     return frozenset(at for at, word in enumerate(words) if word in seen and pattern.match(word.text))

@@ -19,7 +19,7 @@ _COMMANDS = tuple(
         r"[{}]",
         r"#[^\n]*",
         rf"[=dDgGhHnNpPxzF]{_END}",
-        rf"[lLqQ][ \t]*\d*{_END}",
+        rf"[lLqQ](?:[ \t]*\d+)?{_END}",
         r"[aic](?:[^\\\n]|\\.)*",
         r"[btT:][ \t]*[^;\s}]*",
         r"[rR][^\n]*",

@@ -22,7 +22,7 @@ from qcode.policy.wrappers import program
 _WINDOW = 120
 """Characters between which the words of a rule are still taken to belong together."""
 
-_ESCAPE = re.compile(r"\\+(?:x([0-9a-fA-F]{2})|0?([0-7]{3}))")
+_ESCAPE = re.compile(r"(?<!\\)\\+(?:x([0-9a-fA-F]{2})|0?([0-7]{3}))")
 
 _PYTHON_FLAGS = re.compile(r"-[bBdEIOPqsSuvx]+")
 

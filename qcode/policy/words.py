@@ -11,7 +11,12 @@ UNKNOWN = "\0"
 _ANSI = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
 _HOME = re.compile(r"\$(?:HOME|\{HOME\})")
-_BRACES = re.compile(r"\{.*(?:,|\.\.).*\}", re.DOTALL)
+
+
+def _has_braces(text: str) -> bool:
+    """Whether bash may make several words of it, as of {a,b} and {1..3}."""
+    inner = text[text.find("{") + 1 : max(text.rfind("}"), 0)] if "{" in text else ""
+    return "," in inner or ".." in inner
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def word(node: Syntax) -> Word:
 def _plain(raw: str) -> Word:
     """A word without quotes."""
     bare = re.sub(r"\\.", "", raw, flags=re.DOTALL)
-    glob = any(char in bare for char in "*?[") or _BRACES.search(bare) is not None
+    glob = any(char in bare for char in "*?[") or _has_braces(bare)
     return Word(re.sub(r"\\(.)", lambda found: "" if found[1] == "\n" else found[1], raw, flags=re.DOTALL), glob=glob)
 
 
@@ -121,7 +126,7 @@ def _unescaped(raw: bytes) -> str:
 
 
 def _joined(parts: list[Word], raw: str) -> Word:
-    braces = _BRACES.search(re.sub(r"'[^']*'|\"[^\"]*\"|\\.", "", raw)) is not None
+    braces = _has_braces(re.sub(r"'[^']*'|\"[^\"]*\"|\\.", "", raw))
     return Word(
         "".join(part.text for part in parts),
         dynamic=any(part.dynamic for part in parts),

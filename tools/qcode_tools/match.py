@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MOST_LISTED = 20
-_NUMBERED = re.compile(r" *(\d+)\t")
+_NUMBERED = re.compile(r"\A *(\d+)\t")
 """What the view tool writes in front of a line."""
 
 

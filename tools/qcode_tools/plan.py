@@ -19,7 +19,7 @@ _AROUND = 3
 """Lines before and after an insertion that tell whether its place is still the same."""
 
 _ELISION = re.compile(
-    r"^[ \t]*(?:#|//|/\*|<!--|--|;)?[ \t]*(?:\.\.\.|…)[ \t]*\(?(?:the )?"
+    r"^[ \t]*(?:(?:#|//|/\*|<!--|--|;)[ \t]*)?(?:\.\.\.|…)[ \t]*\(?(?:the )?"
     r"(?:rest|remaining|existing|other|unchanged|same|previous)\b.*$"
     r"|^[ \t]*(?:#|//|/\*|<!--|--|;)[ \t]*(?:the )?(?:rest of|existing|remaining|other|unchanged)\b.*(?:\.\.\.|…).*$",
     re.MULTILINE | re.IGNORECASE,

@@ -16,7 +16,7 @@ _FENCES = (
     re.compile(r"\A\s*``[\w+.-]*[ \t]*\n(.*?)(?:\n``.*)?\Z", re.DOTALL),
     re.compile(r"\A(.*)\n```\s*\Z", re.DOTALL),
 )
-_CLOSER = re.compile(r"\s*</(?:new_code|parameter|function|tool_call)>?\s*\Z")
+_CLOSER = re.compile(r"(?<!\s)\s*</(?:new_code|parameter|function|tool_call)>?\s*\Z")
 _IMPORT = re.compile(r"(?:import|from)\s+[\w.]+")
 
 

@@ -53,7 +53,7 @@ async def bash(
     if (asked := jobs.call(command)) is not None:
         return await jobs.look(ctx.sandbox, *asked)
     if background:
-        return await jobs.start(ctx.sandbox, re.sub(r"\s*(?<!&)&\s*\Z", "", command))
+        return await jobs.start(ctx.sandbox, re.sub(r"(?<!\s)\s*(?<!&)&\s*\Z", "", command))
     seconds = min(max(1, timeout_s), MOST_SECONDS)
     script = _TERMINAL.format(command=shlex.quote(f"stty cols 120 rows 40; {command}")) if tty else command
     live = LiveCleaner(ctx.emit)

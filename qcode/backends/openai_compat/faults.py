@@ -30,7 +30,8 @@ _OVERFLOW = re.compile(
 _OF_THE_REQUEST = re.compile(r"Failed to parse (?:tools|messages|input)|While executing \w+ at line")
 _WINDOW = re.compile(r"maximum context length (?:is|of) (\d+)")
 _PROMPT = re.compile(
-    r"has (\d+) input tokens|\((\d+) in the messages|prompt contains (\d+) input tokens|(\d+) tokens from the input"
+    r"has (\d+) input tokens|\((\d+) in the messages|prompt contains (\d+) input tokens|"
+    r"(?<!\d)(\d+) tokens from the input"
 )
 
 

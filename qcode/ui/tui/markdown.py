@@ -198,7 +198,7 @@ def _last_block(tokens: list[Token]) -> int:
     return next((t.map[0] for t in reversed(tokens) if t.level == 0 and t.nesting >= 0 and t.map), 0)
 
 
-_MARK = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,9}[.)]?|[-+*_=~`#>|: ]+)$")
+_MARK = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,9}[.)]?|[-+*_=~`#>|:][-+*_=~`#>|: ]*| )$")
 """A last line that has only begun: a 3 may be a paragraph, and the third item of the list before it."""
 
 _LISTS = ("bullet_list_open", "ordered_list_open")

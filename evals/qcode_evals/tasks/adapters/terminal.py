@@ -15,8 +15,8 @@ from typing import Any
 
 from qcode.errors import ConfigError
 
-_WORKDIR = re.compile(r"^\s*WORKDIR\s+(/[A-Za-z0-9._/-]+)\s*$", re.MULTILINE | re.IGNORECASE)
-_FROM = re.compile(r"^\s*FROM\s", re.MULTILINE | re.IGNORECASE)
+_WORKDIR = re.compile(r"^[ \t]*WORKDIR[ \t]+(/[A-Za-z0-9._/-]+)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
+_FROM = re.compile(r"^[ \t]*FROM\s", re.MULTILINE | re.IGNORECASE)
 
 
 def is_tasks(root: Path) -> bool:
