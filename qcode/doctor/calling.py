@@ -136,7 +136,7 @@ async def _calls_or_forced(patient: Patient, heard: Heard, request: Request) -> 
 def _wrongly_typed(arguments: str) -> str:
     try:
         values = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     pairs = values.items() if isinstance(values, dict) else ()
     return ", ".join(f"{key}={value!r}" for key, value in pairs if isinstance(value, str))

@@ -18,7 +18,7 @@ def answers(port: int, model: str, *, timeout_s: float) -> bool:
     found = _ask(port, "POST", "/v1/chat/completions", timeout_s, json.dumps(body))
     try:
         answer: Any = json.loads(found or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     match answer:
         case {"choices": [{**choice}, *_]}:

@@ -52,8 +52,9 @@ def from_folder(card: ModelCard, folder: Path) -> Weights:
     if size == 0:
         raise ConfigError(f"{folder} holds no .safetensors file: give the folder of a downloaded model")
     wanted = card.architecture.model_class
-    if wanted not in (config.get("architectures") or [wanted]):
-        found = ", ".join(map(str, config["architectures"]))
+    named = config.get("architectures") or [wanted]
+    if wanted not in (named if isinstance(named, list) else [named]):
+        found = ", ".join(map(str, named)) if isinstance(named, list) else str(named)[:80]
         raise ConfigError(f"{folder} is a {found}, and {card.title} is a {wanted}: name the model that it is")
     quantization: Quantization = "fp8" if config.get("quantization_config") else "bf16"
     shape = _shape(card, folder, config)
@@ -66,7 +67,7 @@ def _config(folder: Path) -> dict[str, Any]:
         if path.stat().st_size > _CONFIG_LIMIT:
             raise ConfigError(f"{path} is too large to be a model's configuration")
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{folder} is no model folder: its config.json cannot be read ({error})") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a model's configuration")
@@ -93,9 +94,12 @@ def _shape(card: ModelCard, folder: Path, config: dict[str, Any]) -> Architectur
     layers = found.get("layers", card.architecture.layers)
     found["attention_layers"] = layers
     if card.architecture.shape is Shape.HYBRID:
-        kinds = config.get("layer_types") or []
-        every = config.get("full_attention_interval") or 4
-        found["attention_layers"] = kinds.count("full_attention") if kinds else layers // every
+        kinds, every = config.get("layer_types"), config.get("full_attention_interval")
+        found["attention_layers"] = (
+            kinds.count("full_attention")
+            if isinstance(kinds, list) and kinds
+            else layers // (every if type(every) is int and every > 0 else 4)
+        )
     return card.architecture.model_copy(update=found | {"mtp": card.architecture.mtp and _has_mtp(folder)})
 
 

@@ -224,6 +224,30 @@ def test_weights_on_this_disk_are_measured(tmp_path: Path) -> None:
         planned("qwen3-coder-next", "0,16", engine=VLLM, folder=tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("[" * 100_000, "is no model folder"),
+        ("5", "is not a model's configuration"),
+        ('{"architectures": 5}', "is a 5, and Qwen3-Coder-Next is a"),
+        ('{"architectures": {"a": 1}}', "and Qwen3-Coder-Next is a"),
+    ],
+)
+def test_a_configuration_of_a_model_that_is_none(config: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ConfigError, match=says):
+        planned("qwen3-coder-next", "0,16", engine=VLLM, folder=tmp_path)
+
+
+@pytest.mark.parametrize("odd", [{"layer_types": 5}, {"full_attention_interval": "4"}, {"full_attention_interval": -1}])
+def test_what_a_configuration_says_oddly_is_as_if_it_said_nothing(odd: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 8} | odd))
+    plan = planned("qwen3-coder-next", "8x141", engine=VLLM, folder=tmp_path)
+    assert plan.weights.shape.attention_layers == 2
+
+
 def test_on_few_processors_vllm_leaves_none_to_a_scheduler_that_only_waits(tmp_path: Path) -> None:
     config = {"architectures": ["Qwen2ForCausalLM"], "num_hidden_layers": 28, "hidden_size": 1536}
     config |= {"num_attention_heads": 12, "num_key_value_heads": 2}

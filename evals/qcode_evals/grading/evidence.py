@@ -21,7 +21,7 @@ from qcode.messages import Frozen
 from qcode_evals.parsers.logparse import PYTHON_PARSERS
 from qcode_sandbox.protocol import Sandbox
 
-_LARGEST = 200_000_000
+_LARGEST = 30_000_000
 """Bytes of an unpacked report; a larger one is not read."""
 
 _RUNNERS = {"parse_log_sympy": "sympy", "parse_log_django": "unittest"}
