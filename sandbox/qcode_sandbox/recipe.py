@@ -114,22 +114,22 @@ def _devcontainer(file: Path, settings: object) -> str | Build:
         raise SandboxUnavailable(f"{file} is no devcontainer.json")
     if isinstance(image := settings.get("image"), str):
         return _plain(image, file)
-    build = settings.get("build", {})
-    name = (build.get("dockerfile") if isinstance(build, dict) else None) or settings.get("dockerFile")
+    build = found if isinstance(found := settings.get("build"), dict) else {}
+    name = build.get("dockerfile") or settings.get("dockerFile")
     if not isinstance(name, str):
         raise SandboxUnavailable(f"{file} names neither an image nor a Dockerfile (docker compose is not supported)")
     root = file.parent.parent if file.parent.name == ".devcontainer" else file.parent
-    context = build.get("context", settings.get("context", "."))
+    context = build["context"] if "context" in build else settings.get("context", ".")
     arguments = build.get("args", {})
-    target = build.get("target")
-    values = [context, *arguments, *arguments.values(), *([target] if target else [])]
-    if not all(isinstance(value, str) for value in values):
+    target = build.get("target") or ""
+    texts = [context, target, *(arguments.values() if isinstance(arguments, dict) else [None])]
+    if not all(isinstance(text, str) for text in texts):
         raise SandboxUnavailable(f"{file}: its build's context, args and target must be text")
     return Build(
         _inside(root, file.parent / _plain(context, file), file),
         _inside(root, file.parent / _plain(name, file), file),
         {key: _plain(value, file) for key, value in arguments.items()},
-        target,
+        target or None,
     )
 
 

@@ -63,6 +63,10 @@ def test_a_devcontainer_s_build(tmp_path: Path, settings: dict[str, object]) -> 
         ({"dockerComposeFile": "compose.yml"}, "compose"),
         ({"build": {"dockerfile": "missing"}}, "cannot be read"),
         ([], "no devcontainer"),
+        ({"build": {"dockerfile": "Dockerfile", "args": ["K=1"]}}, "must be text"),
+        ({"build": {"dockerfile": "Dockerfile", "args": None}}, "must be text"),
+        ({"build": {"dockerfile": "Dockerfile", "target": ["last"]}}, "must be text"),
+        ({"build": ["Dockerfile"], "dockerFile": "missing"}, "cannot be read"),
     ],
 )
 def test_what_a_devcontainer_may_not_ask_for(tmp_path: Path, settings: object, says: str) -> None:
