@@ -17,7 +17,7 @@ from qcode_sandbox.cleanup import in_own_thread
 from qcode_sandbox.docker_client import connected, engine_errors
 from qcode_sandbox.errors import SandboxUnavailable
 from qcode_sandbox.pip_settings import pip_settings
-from qcode_sandbox.recipe import Recipe, read
+from qcode_sandbox.recipe import Recipe, read, readable
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 if TYPE_CHECKING:
@@ -86,12 +86,14 @@ async def _from_recipe(client: APIClient, recipe: Recipe, on_line: OnLine, *, fe
     found = await asyncio.to_thread(read, recipe.file)
     if isinstance(found, str):
         return found
-    tag = f"qcode/made:{(await asyncio.to_thread(found.digest))[:24]}"
+    with readable(recipe.file):
+        tag = f"qcode/made:{(await asyncio.to_thread(found.digest))[:24]}"
     if not await asyncio.to_thread(_exists, client, tag):
         _require(fetch, f"that {recipe.file} describes")
         settings = await pip_settings() if recipe.network else None
         with tempfile.TemporaryDirectory(prefix="qcode-image-") as folder:
-            arguments = await asyncio.to_thread(found.copy_to, Path(folder), settings)
+            with readable(recipe.file):
+                arguments = await asyncio.to_thread(found.copy_to, Path(folder), settings)
             await build_image(
                 Path(folder),
                 tag=tag,

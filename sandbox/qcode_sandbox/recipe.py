@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ class Build:
     target: str | None = None
 
     def digest(self) -> str:
-        """Of all that the image is made from; blocking."""
+        """Of all that the image is made from; blocking. Raises: OSError, ValueError."""
         digest = hashlib.sha256(json.dumps([dict(self.arguments), self.target], sort_keys=True).encode())
         digest.update(self.dockerfile.read_bytes())
         for name in self.names():
@@ -70,7 +71,10 @@ class Build:
         return sorted(exclude_paths(str(self.context), [*patterns, ".git"], name))
 
     def copy_to(self, folder: Path, settings: "PipSettings | None") -> dict[str, str]:
-        """Make a folder to build from, with `settings` where every stage begins; gives the build's arguments."""
+        """Make a folder to build from, with `settings` where every stage begins; gives the build's arguments.
+
+        Raises: OSError, ValueError.
+        """
         for name in self.names():
             source, target = self.context / name, folder / name
             if source.is_symlink() or source.is_file():
@@ -100,11 +104,18 @@ class Build:
 
 def read(file: Path) -> str | Build:
     """The name of an image, or what to build; blocking. Raises: SandboxUnavailable."""
-    try:
+    with readable(file):
         path = file.resolve(strict=True)
         if path.suffix != ".json":
             return Build(path.parent, path)
         return _devcontainer(path, json.loads(_without_comments(path.read_text(encoding="utf-8"))))
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Say which description it was when it, or a file that it names, cannot be read. Raises: SandboxUnavailable."""
+    try:
+        yield
     except (OSError, ValueError, RecursionError) as error:
         raise SandboxUnavailable(f"{file} cannot be read: {error}") from None
 

@@ -130,6 +130,16 @@ async def made() -> AsyncIterator[list[str]]:
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
+async def test_a_build_s_file_that_is_no_text_is_named_in_a_line(tmp_path: Path, name: str) -> None:
+    await asyncio.to_thread((tmp_path / "Dockerfile").write_text, "FROM x\n", encoding="utf-8")
+    await asyncio.to_thread((tmp_path / name).write_bytes, b"FROM \xff\xfe\n")
+    with pytest.raises(SandboxUnavailable, match="Dockerfile cannot be read") as caught:
+        await ensure_image(Recipe(tmp_path / "Dockerfile"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.docker
 async def test_a_sandbox_from_a_devcontainer(tmp_path: Path, made: list[str]) -> None:
     base = await ensure_image("qcode/base")
     word = uuid.uuid4().hex
