@@ -14,6 +14,7 @@ from pathlib import Path
 
 from qcode_sandbox.cleanup import to_the_end
 from qcode_sandbox.errors import SandboxUnavailable
+from qcode_sandbox.scratch import scratch
 
 SUITES = ("bullseye", "bookworm", "trixie")
 """Debian suites: Python 3.9, 3.11 and 3.13."""
@@ -65,9 +66,8 @@ async def tree(suite: str, include: Iterable[str], on_line: Callable[[str], None
             f"or give the Docker engine a registry that has debian:{suite}-slim"
         )
     # /tmp may be small, or mounted so that device files do not work in it.
-    parent = next((place for place in ("/var/tmp", tempfile.gettempdir()) if os.access(place, os.W_OK)), None)
-    root = Path(tempfile.mkdtemp(prefix="qcode-debian-", dir=parent))
-    try:
+    parent = next((Path(place) for place in ("/var/tmp", tempfile.gettempdir()) if os.access(place, os.W_OK)), None)
+    async with scratch(parent) as root:
         packages = ",".join(dict.fromkeys(include))
         argv = [program, "--variant=minbase", f"--include={packages}", suite, str(root)]
         if source := await asyncio.to_thread(mirror):
@@ -75,8 +75,6 @@ async def tree(suite: str, include: Iterable[str], on_line: Callable[[str], None
         await _run(argv, on_line)
         await asyncio.to_thread(_finish, root)
         yield root
-    finally:
-        await to_the_end(asyncio.to_thread(shutil.rmtree, root, ignore_errors=True))
 
 
 async def _run(argv: list[str], on_line: Callable[[str], None]) -> None:

@@ -18,6 +18,7 @@ from qcode_sandbox.docker_client import connected, engine_errors
 from qcode_sandbox.errors import SandboxUnavailable
 from qcode_sandbox.pip_settings import pip_settings
 from qcode_sandbox.recipe import Recipe, read, readable
+from qcode_sandbox.scratch import scratch
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ async def ensure_with(client: APIClient, wanted: str | Recipe, on_line: OnLine, 
         on_line(f"{error}; making it with debootstrap")
         await debootstrap_base(suite, debian.BASE_PACKAGES, tag, on_line)
         return tag
-    with tempfile.TemporaryDirectory(prefix="qcode-image-") as folder:
-        context = Path(folder)
+    async with scratch() as context:
         (context / "Dockerfile").write_text(debian.dockerfile(suite), encoding="utf-8")
         await build_image(context, tag=tag, network="host", on_line=on_line)
     return tag
@@ -91,11 +91,11 @@ async def _from_recipe(client: APIClient, recipe: Recipe, on_line: OnLine, *, fe
     if not await asyncio.to_thread(_exists, client, tag):
         _require(fetch, f"that {recipe.file} describes")
         settings = await pip_settings() if recipe.network else None
-        with tempfile.TemporaryDirectory(prefix="qcode-image-") as folder:
+        async with scratch() as folder:
             with readable(recipe.file):
-                arguments = await asyncio.to_thread(found.copy_to, Path(folder), settings)
+                arguments = await asyncio.to_thread(found.copy_to, folder, settings)
             await build_image(
-                Path(folder),
+                folder,
                 tag=tag,
                 network="host" if recipe.network else "none",
                 on_line=on_line,

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from qcode_sandbox import baseline, programs
 from qcode_sandbox.box import Box
@@ -15,6 +17,7 @@ from qcode_sandbox.gate import Gate
 from qcode_sandbox.outlet import outlet, ready
 from qcode_sandbox.output import Output
 from qcode_sandbox.protocol import OUTPUT_LIMIT, Sandbox
+from qcode_sandbox.scratch import sweep
 from qcode_sandbox.service import Service
 from qcode_sandbox.source import archive
 from qcode_sandbox.specs import Bind, BubblewrapSpec, DockerSpec, HostSpec, SandboxSpec, Source
@@ -27,6 +30,7 @@ _HOST_DISK_MB = 20_000
 async def open_sandbox(spec: SandboxSpec) -> AsyncIterator[Sandbox]:
     """A sandbox, ready, and gone when the context is left, however it is left. Raises: SandboxError."""
     await asyncio.to_thread(reap_stale)
+    await asyncio.to_thread(sweep, Path(tempfile.gettempdir()))
     match spec:
         case HostSpec():
             from qcode_sandbox.host_engine import HostEngine

@@ -4,7 +4,6 @@ requirements, a tree per row (layers.py has what is in them).
 
 import asyncio
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from qcode_evals.tasks.trees import write_tree
 from qcode_sandbox.errors import SandboxError, SandboxUnavailable
 from qcode_sandbox.images import build_image, ensure_image, image_exists
 from qcode_sandbox.pip_settings import PipSettings
+from qcode_sandbox.scratch import scratch
 from qcode_sandbox.specs import DEFAULT_IMAGE
 
 _CERTIFICATES = "/opt/qcode-ca.crt"
@@ -119,20 +119,19 @@ class Images:
     async def _build_base(self, tag: str, suite: str) -> None:
         """On the sandbox's own image of the suite, so that a machine that has one makes it only once."""
         sandbox = await ensure_image(f"{DEFAULT_IMAGE}:{suite}", partial(self._on_build, Layer.BASE, suite))
-        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
+        async with scratch() as context:
             install = (
                 f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {' '.join(PACKAGES)}"
             )
             cleanup = "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
             dockerfile = f"FROM {sandbox}\n{run_line('apt-get update -q', install, cleanup)}\n"
-            await _build(Path(name), dockerfile, tag, partial(self._on_build, Layer.BASE, suite), network="host")
+            await _build(context, dockerfile, tag, partial(self._on_build, Layer.BASE, suite), network="host")
 
     async def _build_environment(self, tag: str, instance: Instance) -> None:
         suite = instance.environment.suite
         base = base_tag(suite)
         on_line = partial(self._on_build, Layer.ENVIRONMENT, instance.instance_id)
-        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
-            context = Path(name)
+        async with scratch() as context:
             certificates = _CERTIFICATES if self._pip.cert else ""
             if self._pip.cert:
                 await asyncio.to_thread(shutil.copyfile, self._pip.cert, context / "ca.crt")
@@ -173,8 +172,7 @@ class Images:
             await self._build_tree(tag, instance, own)
 
     async def _build_tree(self, tag: str, instance: Instance, below: str = "") -> None:
-        with tempfile.TemporaryDirectory(prefix="qcode-eval-") as name:
-            place = Path(name)
+        async with scratch() as place:
             match instance.environment.source:
                 case ImageSource() | ContextSource():
                     pass

@@ -7,15 +7,14 @@ import hashlib
 import json
 import shlex
 import shutil
-import tempfile
 from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
 
 from qcode_evals.agents.command.definition import FOLDER, Install
 from qcode_sandbox import debian
 from qcode_sandbox.images import build_image, ensure_image, image_exists
 from qcode_sandbox.pip_settings import PipSettings, pip_settings
+from qcode_sandbox.scratch import scratch
 from qcode_sandbox.specs import DEFAULT_IMAGE
 from qcode_sandbox.volumes import ensure_volume
 
@@ -68,8 +67,7 @@ async def installed(install: Install, on_line: Callable[[str], None] = _silent) 
     if not await image_exists(tag):
         base = await ensure_image(f"{DEFAULT_IMAGE}:{install.suite}", on_line)
         pip = await pip_settings()
-        with tempfile.TemporaryDirectory(prefix="qcode-agent-") as name:
-            context = Path(name)
+        async with scratch() as context:
             (context / "portable.sh").write_bytes(_portable())
             if pip.cert:
                 shutil.copyfile(pip.cert, context / "ca.crt")

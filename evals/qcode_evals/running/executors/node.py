@@ -1,7 +1,6 @@
 """What a node of a Ray cluster does: whole attempts, one after the other, and looks at the model's server."""
 
 import asyncio
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from qcode_evals.running.executors.gate import Remote
 from qcode_evals.running.making import Hit, Job, Made, Maker
 from qcode_evals.running.plans import Plan
 from qcode_evals.server.presence import Sight
+from qcode_sandbox.scratch import scratch
 
 
 class _Silent:
@@ -72,14 +72,18 @@ def make_on_node(plan: Plan, job: Job, gate: Any, owner: int) -> Made | Hit:
     runner, maker = worker.runner, worker.maker
     if worker.places is not None:
         worker.places.begin(owner)
-    with tempfile.TemporaryDirectory(prefix="qcode-attempt-") as name:
-        folder = Path(name)
-        made = runner.run(replace(maker, folder=folder).make(job))
+    made = runner.run(_make(maker, job))
+    return replace(made, node=_node()) if isinstance(made, Hit) else made
+
+
+async def _make(maker: Maker, job: Job) -> Made | Hit:
+    async with scratch() as folder:
+        made = await replace(maker, folder=folder).make(job)
         if isinstance(made, Hit):
-            return replace(made, node=_node())
+            return made
         log = folder / made.attempt.trajectory
         if made.attempt.trajectory and log.is_file():
-            return replace(made, trajectory=(log.name, log.read_bytes()))
+            return replace(made, trajectory=(log.name, await asyncio.to_thread(log.read_bytes)))
         return made
 
 
