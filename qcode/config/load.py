@@ -117,8 +117,9 @@ def from_text(key: Key, text: str) -> Any:
         return tuple(line.strip() for line in text.splitlines() if line.strip())
     try:
         return tuple(tomllib.loads(f"list = {text}")["list"])
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{key.name}: {text!r} is not a list as TOML has it: {error}") from None
+    except (ValueError, RecursionError) as error:
+        what = "it nests too deep" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"{key.name}: {text[:80]!r} is not a list as TOML has it: {what}") from None
 
 
 def _merged(layers: list[Layer]) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def parse_layer(name: str, path: Path, text: str) -> Layer:
     """The layer of a file's text. Raises: ConfigError with one line that names the line of the file."""
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and a number of over 4,300 digits
+        what = "it nests too deep" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"{path} is not TOML: {what}") from None
     lines = _lines(text)
 
     def place(key: str) -> str:

@@ -95,7 +95,7 @@ def amd_gpus(answer: str) -> list[Gpu]:
     """GPUs from `rocm-smi --showmeminfo vram --showproductname --json`."""
     try:
         cards = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     found: list[Gpu] = []
     for key, values in sorted(cards.items() if isinstance(cards, dict) else ()):

@@ -33,7 +33,7 @@ async def index_hosts(settings: PipSettings, on_line: Callable[[str], None]) -> 
         try:
             async with asyncio.timeout(_SECONDS):
                 links = await _links(index, settings)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RecursionError) as error:
             where = urlsplit(index).hostname
             on_line(f"the package index at {where} does not say where its files are ({str(error) or 'no answer'}); "
                     "only its own host is reached")  # fmt: skip

@@ -53,6 +53,8 @@ def test_the_later_layer_wins_and_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         ("limits = 3", r":1: limits is a table"),
         ('api_key = "secret"', r":1: api_key is no setting: .* \$QCODE_API_KEY"),
         ("vim = ", r"config\.toml is not TOML: .*"),
+        pytest.param("a = " + "[" * 50_000, r"config\.toml is not TOML: it nests too deep$", id="too deep"),
+        pytest.param("a = " + "1" * 5_000, r"config\.toml is not TOML: Exceeds the limit", id="a number without end"),
         ("[permissions]\nallow = [3]", r":2: permissions\.allow must be a list of texts"),
     ],
 )
@@ -70,6 +72,14 @@ def test_a_wrong_variable_and_a_misspelt_one(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("QCODE_VIM", "")
     monkeypatch.setenv("QCODE_MODLE", "x")
     assert load().notices == ("$QCODE_MODLE sets nothing: did you mean $QCODE_MODEL?",)
+
+
+def test_a_list_in_a_variable_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, words in (("[1,", "is not a list as TOML has it: "), ("[" * 50_000, "has it: it nests too deep$")):
+        monkeypatch.setenv("QCODE_PERMISSIONS_ALLOW", text)
+        with pytest.raises(ConfigError, match=words) as caught:
+            load()
+        assert len(str(caught.value)) < 300
 
 
 def test_lists_of_all_layers_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

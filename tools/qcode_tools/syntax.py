@@ -85,7 +85,7 @@ async def _parse(sandbox: Sandbox, kind: str, data: bytes) -> tuple[int, str, st
     )
     try:
         problem = json.loads(ran.output) if ran.exit_code == 0 else 0
-    except ValueError:
+    except (ValueError, RecursionError):
         return _Unknown()
     match problem:
         case None:

@@ -36,7 +36,7 @@ def _row(folder: Path) -> dict[str, Any]:
         config = tomllib.loads((folder / "task.toml").read_text(encoding="utf-8"))
         instruction = (folder / "instruction.md").read_text(encoding="utf-8")
         dockerfile = (folder / "environment" / "Dockerfile").read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{folder} is no task of Terminal-Bench's form: {error}") from None
     if not (folder / "tests" / "test.sh").is_file() or not _FROM.search(dockerfile):
         raise ConfigError(
