@@ -105,7 +105,7 @@ class Build:
 def read(file: Path) -> str | Build:
     """The name of an image, or what to build; blocking. Raises: SandboxUnavailable."""
     with readable(file):
-        path = file.resolve(strict=True)
+        path = _ordinary(file.resolve(strict=True))
         if path.suffix != ".json":
             return Build(path.parent, path)
         return _devcontainer(path, json.loads(_without_comments(path.read_text(encoding="utf-8"))))
@@ -138,7 +138,7 @@ def _devcontainer(file: Path, settings: object) -> str | Build:
         raise SandboxUnavailable(f"{file}: its build's context, args and target must be text")
     return Build(
         _inside(root, file.parent / _plain(context, file), file),
-        _inside(root, file.parent / _plain(name, file), file),
+        _ordinary(_inside(root, file.parent / _plain(name, file), file)),
         {key: _plain(value, file) for key, value in arguments.items()},
         target or None,
     )
@@ -149,6 +149,13 @@ def _plain(text: str, file: Path) -> str:
     if "${" in text:
         raise SandboxUnavailable(f"{file}: {text!r} holds a variable, which qcode does not fill in")
     return text
+
+
+def _ordinary(path: Path) -> Path:
+    """A pipe would be waited for, and a device read without end."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return path
 
 
 def _inside(root: Path, path: Path, file: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_what_a_devcontainer_may_not_ask_for(tmp_path: Path, settings: object, s
     with pytest.raises(SandboxUnavailable, match=says) as caught:
         read(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    file = devcontainer(tmp_path, json.dumps({"build": {"dockerfile": "Dockerfile"}}))
+    os.mkfifo(file.parent / "Dockerfile")
+    for asked in (file, file.parent / "Dockerfile", Path("/dev/zero"), file.parent):
+        with pytest.raises(SandboxUnavailable, match=r"cannot be read: .* is no file") as caught:
+            read(asked)
+        assert "\n" not in str(caught.value)
 
 
 def test_the_digest_is_of_all_that_goes_in_and_of_nothing_else(tmp_path: Path) -> None:
